@@ -1,23 +1,21 @@
 """The Ditto Protocol as text: envelopes, topics, commands, answers, events and messages.
 
-Pure: bytes in, values out, and back. HTTP, WebSocket and MQTT speak it; who is asked and what is
-true is `Twins`' business. The table of statuses lives here because the protocol speaks HTTP's.
+Pure: bytes in, values out, and back. HTTP, WebSocket and MQTT speak it; who may ask, and what is
+true, is `Twins`' business. Messages to things are in `live`, statuses in `statuses`.
 
 Spec: Eclipse Ditto Protocol, version 2 (`docs/adr/0009-http-door.md` names what is not answered).
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import ClassVar
+from enum import Enum, StrEnum
 
 from littoral.kernel import json, pointer
 from littoral.kernel import time as instants
-from littoral.kernel.errors import InvalidJson, Kind, LittoralError
+from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import parse_entity_id
 from littoral.kernel.merge import check_depth
+from littoral.twin.statuses import problem
 
 MEDIA_TYPE = "application/vnd.eclipse.ditto+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -27,57 +25,6 @@ ENVELOPE_HEADERS_MAX = 64
 
 HEADER_CHARS_MAX = 16 * 1024
 """Length of one header value. Source: Ditto's default."""
-
-STATUS: Mapping[Kind, int] = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.MISSING: 404,
-    Kind.CONFLICT: 409,
-    Kind.PRECONDITION: 412,
-    Kind.TOO_LARGE: 413,
-    Kind.LIMIT: 429,
-    Kind.TIMEOUT: 408,
-    Kind.UNAVAILABLE: 503,
-    Kind.PEER: 502,
-    Kind.UNSUPPORTED: 501,
-}
-"""What each kind of refusal is in HTTP and in the Ditto Protocol."""
-
-STATUS_OF_CODE: Mapping[str, int] = {
-    "things:precondition.notmodified": 304,
-    "policies:precondition.notmodified": 304,
-    "gateway:method.notallowed": 405,
-    "things:live.channelcondition.notallowed": 405,
-    "gateway:uri.toolong": 414,
-    "mediatype.unsupported": 415,
-    "protocoladapter:illegal.adaptable": 422,
-    "headers.too.large": 431,
-    "internalerror": 500,
-    "gateway:internalerror": 500,
-    "service.timeout": 504,
-}
-"""Codes whose status is not that of their kind, because Ditto says so."""
-
-
-def status_of(error: LittoralError) -> int:
-    """The HTTP status of a refusal."""
-    return STATUS_OF_CODE.get(error.code) or STATUS[error.kind]
-
-
-def problem(error: LittoralError) -> dict[str, object]:
-    """The error body that Ditto's clients read; facts are added under their own names."""
-    body: dict[str, object] = {
-        "status": status_of(error),
-        "error": error.code,
-        "message": error.message,
-    }
-    if error.hint:
-        body["description"] = error.hint
-    for name, fact in error.facts.items():
-        if name not in body and isinstance(fact, str | int | float | bool | list | None):
-            body[name] = fact
-    return body
 
 
 class InvalidEnvelope(LittoralError):
@@ -116,24 +63,6 @@ class UnknownSignal(LittoralError):
     code = "protocoladapter:unknown.signal"
 
 
-class InvalidMessagePath(LittoralError):
-    """The path of a message does not name an inbox or outbox."""
-
-    code = "protocoladapter:invalid.path"
-
-
-class InvalidMessage(LittoralError):
-    """The value of a message does not fit its content type."""
-
-    code = "messages:messageformat.invalid"
-
-
-class InvalidSubject(LittoralError):
-    """The subject of a message is empty or is not the same in topic and path."""
-
-    code = "messages:subject.invalid"
-
-
 class InvalidHeader(LittoralError):
     """A header has a value that it may not have."""
 
@@ -150,24 +79,13 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-class _Absent:
+class Absent(Enum):
     """The type of `ABSENT`: a member that is not there, where ``null`` is a value."""
 
-    _instance: ClassVar["_Absent | None"] = None
-
-    def __new__(cls) -> "_Absent":
-        if cls._instance is None:
-            cls._instance = super().__new__(cls)
-        return cls._instance
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-    def __bool__(self) -> bool:
-        return False
+    ABSENT = "absent"
 
 
-ABSENT = _Absent()
+ABSENT = Absent.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +300,6 @@ def _int_header(envelope: Envelope, name: str) -> int | None:
     raise InvalidHeader(f"the header {name!r} is not a whole number.")
 
 
-_FEATURE_PARTS = frozenset(("definition", "properties", "desiredProperties"))
 _POLICY_PARTS = frozenset(
     ("subjects", "resources", "importable", "namespaces", "allowedAdditions", "references")
 )
@@ -391,14 +308,24 @@ _POLICY_PARTS = frozenset(
 def check_path(group: str, path: str) -> str:
     """Return ``path``, tidied, if things (or policies) have such a place.
 
+    A policy's resource is one key although it has slashes: ``/entries/a/resources/thing:/features``
+    comes back as ``/entries/a/resources/thing:~1features``.
+
     Raises:
         UnknownPath: no such place; InvalidPointer: not a pointer at all.
     """
+    if group == "policies":
+        head, word, resource = path.partition("/resources/")
+        if word and ":/" in resource:
+            path = f"{head}{word}{resource.replace('/', '~1')}"
     keys = pointer.parse(path)
     known = _is_thing_path(keys) if group == "things" else _is_policy_path(keys)
     if not known:
-        raise UnknownPath(f"{group} have no path {path[:200]!r}.")
-    return "/" + path.strip("/") if keys else "/"
+        raise UnknownPath(
+            f"{group} have no path {path[:200]!r}.",
+            hint="Things have /policyId, /definition, /attributes and /features/<id>.",
+        )
+    return pointer.render(keys)
 
 
 def _is_thing_path(keys: tuple[str, ...]) -> bool:
@@ -409,7 +336,8 @@ def _is_thing_path(keys: tuple[str, ...]) -> bool:
             return True
         case ("features", _, "properties" | "desiredProperties", *_):
             return True
-    return False
+        case _:
+            return False
 
 
 def _is_policy_path(keys: tuple[str, ...]) -> bool:
@@ -418,88 +346,8 @@ def _is_policy_path(keys: tuple[str, ...]) -> bool:
             return True
         case ("entries", _, part, *_):
             return part in _POLICY_PARTS
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class MessageAddress:
-    """Where a message goes: the thing itself or one of its features, in or out."""
-
-    feature: str | None
-    direction: str
-    subject: str
-
-    @property
-    def path(self) -> str:
-        """The same as an envelope's path, and as a policy's resource after ``message:``."""
-        feature = f"/features/{self.feature}" if self.feature is not None else ""
-        return f"{feature}/{self.direction}/messages/{self.subject}"
-
-
-def parse_message_path(path: str) -> MessageAddress:
-    """Read ``[/features/<id>]/(inbox|outbox)/messages/<subject>``; the subject may hold slashes.
-
-    Raises:
-        InvalidMessagePath, InvalidSubject.
-    """
-    rest = path.removeprefix("/")
-    feature: str | None = None
-    if rest.startswith("features/"):
-        feature, _, rest = rest.removeprefix("features/").partition("/")
-    direction, _, rest = rest.partition("/")
-    word, _, subject = rest.partition("/")
-    if direction not in {"inbox", "outbox"} or word != "messages" or feature == "":
-        raise InvalidMessagePath(
-            f"{path[:200]!r} is not the path of a message.",
-            hint="Write /inbox/messages/<subject>, before it /features/<id> if it is a feature's.",
-        )
-    if not subject:
-        raise InvalidSubject("a message needs a subject.")
-    return MessageAddress(feature, direction, subject)
-
-
-def is_json(content_type: str) -> bool:
-    """Whether a payload of this type is kept as JSON inside an envelope."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
-
-
-def encode_payload(payload: bytes, content_type: str) -> object:
-    """A message's payload as an envelope's value: JSON, text, or base64 for anything else.
-
-    A payload that is not what its type says is sent as base64, so that nothing is lost.
-    """
-    if not payload:
-        return ABSENT
-    try:
-        if is_json(content_type):
-            return json.decode(payload)
-        if content_type.lower().startswith("text/"):
-            return payload.decode()
-    except (InvalidJson, UnicodeDecodeError):
-        pass
-    return base64.b64encode(payload).decode()
-
-
-def decode_payload(value: object, content_type: str) -> bytes:
-    """Inverse of `encode_payload`; raise `InvalidMessage` if the value does not fit the type."""
-    if value is ABSENT:
-        return b""
-    if is_json(content_type):
-        return json.encode(value)
-    if not isinstance(value, str):
-        raise InvalidMessage(
-            f"a message of type {content_type[:80]!r} has text as its value.",
-            hint="Send content-type application/json, or a string.",
-        )
-    if content_type.lower().startswith("text/"):
-        return value.encode()
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as e:
-        raise InvalidMessage(
-            f"the value of a message of type {content_type[:80]!r} is not base64."
-        ) from e
+        case _:
+            return False
 
 
 def response(
@@ -523,10 +371,15 @@ def response(
         headers["ditto-originator"] = originator
     if etag is not None:
         headers["etag"] = etag
-    members = {"topic": str(request.topic), "headers": headers, "path": request.path}
+    members: dict[str, object] = {
+        "topic": str(request.topic),
+        "headers": headers,
+        "path": request.path,
+        "status": status,
+    }
     if value is not ABSENT:
         members["value"] = value
-    return json.encode(members | {"status": status})
+    return json.encode(members)
 
 
 def error_response(
@@ -578,30 +431,3 @@ def event(
     if value is None:
         return head[:-1] + b"," + tail[1:]
     return head[:-1] + b',"value":' + value + b"," + tail[1:]
-
-
-def message(
-    thing_id: str,
-    address: MessageAddress,
-    payload: bytes,
-    content_type: str,
-    *,
-    correlation_id: str,
-    response_required: bool,
-    headers: Mapping[str, object] | None = None,
-) -> bytes:
-    """A live message to, or from, a thing, for whoever listens."""
-    more: dict[str, object] = {
-        "correlation-id": correlation_id,
-        "content-type": content_type,
-        "version": 2,
-        "response-required": response_required,
-    }
-    if headers:
-        more |= headers
-    topic = topic_of(thing_id, "things", "messages", address.subject, channel="live")
-    members: dict[str, object] = {"topic": str(topic), "headers": more, "path": address.path}
-    value = encode_payload(payload, content_type)
-    if value is not ABSENT:
-        members["value"] = value
-    return json.encode(members)
