@@ -1,0 +1,1 @@
+"""Decisions about policies: reading a document, and compiling it into an enforcer."""
