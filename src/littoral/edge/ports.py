@@ -1,0 +1,151 @@
+"""What the link needs: a transport from the world, and four small views of the floors below.
+
+For whoever writes a virtual transport: a `FrameChannel` keeps frames whole and in order, may be
+cut at any moment (both ends then raise `ChannelClosed`, frames on the way may vanish), and slows
+`send` down when the other side does not read. Nothing else is assumed.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from littoral.kernel.errors import LittoralError
+from littoral.kernel.ids import NodeId, Origin
+from littoral.log import ClassUsage, Cursor, Headers, LogStatistics, Opened, Record, RecordClass
+
+
+@dataclass(frozen=True, slots=True)
+class PeerIdentity:
+    """Who is at the other end, as the transport proved it."""
+
+    node: NodeId | None
+    """The name in the peer's certificate; None if the transport proves no name."""
+    address: str
+    certificate: bytes | None = None
+    """DER of the certificate that the peer showed; None if it showed none."""
+
+
+class FrameChannel(Protocol):
+    """One connection that carries whole frames, in order."""
+
+    @property
+    def peer(self) -> PeerIdentity:
+        """Who is at the other end."""
+        ...
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame; wait while the transport is full.
+
+        Raises:
+            ChannelClosed: the connection is gone; whether the frame arrived is unknown.
+        """
+        ...
+
+    async def receive(self) -> bytes:
+        """The next frame, at most `FRAME_BYTES_MAX` bytes.
+
+        Raises:
+            ChannelClosed: the connection is gone, or the peer sent something that is no frame.
+        """
+        ...
+
+    async def close(self, reason: str = "") -> None:
+        """End the connection; idempotent, never raises, waits a bounded time at most."""
+        ...
+
+
+class Dialer(Protocol):
+    """The site's way to its cloud."""
+
+    async def dial(self) -> FrameChannel:
+        """Connect to the cloud's link listener.
+
+        Raises:
+            LinkUnreachable: nobody answered, or the TLS handshake failed; the sentence says which.
+        """
+        ...
+
+
+Accept = Callable[[FrameChannel], Awaitable[None]]
+"""Serves one connection until it ends; the listener closes the channel when this returns."""
+
+
+class Listener(Protocol):
+    """Where the cloud takes the connections of its sites."""
+
+    async def serve(self, accept: Accept) -> None:
+        """Call ``accept`` for every connection, each in a task of its own; run until cancelled.
+
+        On cancellation all channels are closed before this returns.
+        """
+        ...
+
+
+class LinkLog(Protocol):
+    """What the link uses of `littoral.log.Log`."""
+
+    node: NodeId
+    origin: Origin
+    opened: Opened
+
+    @property
+    def committed(self) -> int: ...
+    @property
+    def last_hlc(self) -> int: ...
+    def append(
+        self,
+        cls: int,
+        kind: str,
+        entity: str,
+        revision: int,
+        prev_seq: int,
+        path: str,
+        value: bytes,
+        device_time: int | None = None,
+        headers: Headers | None = None,
+    ) -> int: ...
+    def append_remote(self, record: Record, revision: int, prev_seq: int) -> int: ...
+    def high_water(self, origin: Origin, cls: int) -> int: ...
+    def raise_high_water(self, origin: Origin, cls: int, oseq: int) -> None: ...
+    def put(self, space: str, key: str, value: bytes | None) -> None: ...
+    def get(self, space: str, key: str) -> bytes | None: ...
+    def on_commit(self, callback: Callable[[LittoralError | None], None]) -> None: ...
+    def on_abort(self, hook: Callable[[LittoralError], None]) -> None: ...
+    def listen(self, listener: Callable[[Sequence[Record]], None]) -> None: ...
+    def read(
+        self,
+        after: int,
+        *,
+        limit: int,
+        cls: RecordClass | None = None,
+        origin: Origin | None = None,
+    ) -> list[Record]: ...
+    def cursor(
+        self, name: str, *, pinned: bool = False, cls: RecordClass | None = None
+    ) -> Cursor: ...
+    def statistics(self) -> LogStatistics: ...
+    def usage(self) -> Sequence[ClassUsage]: ...
+    def oldest(self, cls: RecordClass | None = None) -> int: ...
+
+
+class Applies(Protocol):
+    """A part that takes replicated records: `Twins` and `Registry`."""
+
+    def apply_remote(self, record: Record) -> None:
+        """Take one record of another log into the open batch; never seen before, in order.
+
+        It appends the record itself (`Log.append_remote`), whatever it makes of it.
+        """
+        ...
+
+
+class LiveMessages(Protocol):
+    """Messages to and from things, as the link sees them: opaque bytes with a deadline."""
+
+    async def deliver(self, message: bytes, *, timeout_s: float) -> bytes:
+        """Hand a message that came over the link to its receiver here; return the answer.
+
+        Raises:
+            LittoralError: nobody is there, or nobody answered in time; its code travels back.
+        """
+        ...
