@@ -1,0 +1,184 @@
+"""Live messages and their answers, and the limits of everything that is passed on live."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from littoral.eventing.errors import (
+    InvalidMessageFeature,
+    InvalidMessageSubject,
+    MessageTooLarge,
+)
+from littoral.kernel.errors import InvalidKey
+from littoral.kernel.limits import MESSAGE_BYTES_MAX
+from littoral.kernel.pointer import check_key
+
+FEED_ITEMS_MAX = 1000
+"""Items that wait for one slow subscriber; the oldest go first. Ditto's buffer holds 200."""
+
+FEED_BYTES_MAX = 4 * 1024 * 1024
+"""Bytes that wait for one slow subscriber; whichever limit is met first counts."""
+
+MESSAGE_TIMEOUT_S = 10.0
+"""How long a message lives if its sender does not say. Source: Ditto's default."""
+
+MESSAGE_TIMEOUT_S_MAX = 600.0
+"""How long a message may live. Source: Ditto's limit for claim messages; others have 60 s there."""
+
+MESSAGES_PER_THING_MAX = 64
+"""Messages of one thing that wait for a receiver or for an answer."""
+
+MESSAGES_PENDING_MAX = 10_000
+"""Messages of all things that wait for a receiver or for an answer."""
+
+SUBJECT_CHARS_MAX = 256
+"""Length of a subject: with its prefix it must fit an MQTT topic that small devices can hold."""
+
+_SUBJECT = re.compile(r"[^\x00-\x1F\x7F-\x9F#+]+")
+
+
+class Direction(StrEnum):
+    """Whether a message goes to a thing or comes from it."""
+
+    INBOX = "inbox"
+    OUTBOX = "outbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a receiver answered; ``status`` is an HTTP status and the receiver's own choice."""
+
+    status: int
+    payload: bytes = b""
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Message:
+    """One live message. Senders fill the first part; `Inbox` fills the last three fields.
+
+    It is not a record: it has a deadline, is delivered at most once to each receiver and is never
+    replayed. A three-day-old set-point must not be carried out.
+    """
+
+    thing_id: str
+    subject: str
+    payload: bytes = b""
+    content_type: str = ""
+    feature: str | None = None
+    direction: Direction = Direction.INBOX
+    correlation_id: str = ""
+    subjects: frozenset[str] = frozenset()
+    """Who sends it, as authenticated."""
+    ttl_s: float | None = None
+    """How long it may live; None: as long as its sender waits, or `MESSAGE_TIMEOUT_S`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    response_required: bool = False
+    expires_s: float = 0.0
+    """When it dies, on the scale of ``Clock.monotonic_s``; over a link `remaining_s` travels."""
+    answer: Callable[[Reply], bool] | None = None
+
+    def reply(self, reply: Reply) -> bool:
+        """Answer it. False if nobody waits any more: too late, or another was faster.
+
+        Raises:
+            MessageTooLarge: the payload is over `MESSAGE_BYTES_MAX`; the sender goes on waiting.
+        """
+        if self.answer is None:
+            return False
+        check_payload(reply.payload)
+        return self.answer(reply)
+
+    def remaining_s(self, now_s: float) -> float:
+        """How long it still lives at ``now_s`` on the monotonic scale; not below 0."""
+        return max(0.0, self.expires_s - now_s)
+
+    @property
+    def resource(self) -> str:
+        """The policy resource that a sender needs WRITE on, and a receiver READ."""
+        feature = f"/features/{self.feature}" if self.feature is not None else ""
+        return f"message:{feature}/{self.direction}/messages/{self.subject}"
+
+
+def check_payload(payload: bytes) -> None:
+    """Raise `MessageTooLarge` if ``payload`` is over `MESSAGE_BYTES_MAX`."""
+    if len(payload) > MESSAGE_BYTES_MAX:
+        raise MessageTooLarge(
+            f"a message carries at most {MESSAGE_BYTES_MAX} bytes; this one has {len(payload)}.",
+            hint="Send a link to the data instead of the data.",
+        )
+
+
+def check_subject(subject: str) -> None:
+    """Raise `InvalidMessageSubject` if ``subject`` is none. It may hold slashes, inside.
+
+    ``#`` and ``+`` are refused because a subject becomes part of an MQTT topic name.
+    """
+    if (
+        len(subject) > SUBJECT_CHARS_MAX
+        or _SUBJECT.fullmatch(subject) is None
+        or subject[0] == "/"
+        or subject[-1] == "/"
+        or "//" in subject
+    ):
+        raise InvalidMessageSubject(
+            f"{subject[:60]!r} is not a message subject.",
+            hint=f"Use 1 to {SUBJECT_CHARS_MAX} characters, no control characters, no '#' or '+', "
+            "and slashes only between words.",
+        )
+
+
+def check_message(message: Message) -> None:
+    """Raise what is wrong with a message that somebody wants to send.
+
+    Raises:
+        InvalidMessageSubject, InvalidMessageFeature, MessageTooLarge.
+    """
+    check_subject(message.subject)
+    check_payload(message.payload)
+    if message.feature is not None:
+        try:
+            check_key(message.feature)
+        except InvalidKey as e:
+            raise InvalidMessageFeature(
+                f"{message.feature[:60]!r} is not the id of a feature."
+            ) from e
+
+
+@dataclass(frozen=True, slots=True)
+class RouterStatistics:
+    """Counters of a `Router`."""
+
+    subscriptions: int
+    entities: int
+    """Entities that somebody subscribed to by name."""
+    batches: int
+    """Batches that met at least one subscription."""
+    passed: int
+    """Records handed to sinks, once for each sink."""
+    failed: int
+    """Subscriptions closed because their sink raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxStatistics:
+    """Counters of an `Inbox`."""
+
+    receivers: int
+    pending: int
+    """Messages that wait for a receiver or an answer now."""
+    sent: int
+    delivered: int
+    """Deliveries, once for each receiver."""
+    replied: int
+    timed_out: int
+    """Sends that nobody answered in time."""
+    expired: int
+    """One-way messages that died before anybody could take them."""
+    refused: int
+    """Messages over a limit."""
+    failed: int
+    """Deliveries that a receiver refused."""
