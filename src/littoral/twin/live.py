@@ -22,12 +22,6 @@ class InvalidMessage(LittoralError):
     code = "messages:messageformat.invalid"
 
 
-class InvalidSubject(LittoralError):
-    """The subject of a message is empty or is not the same in topic and path."""
-
-    code = "messages:subject.invalid"
-
-
 @dataclass(frozen=True, slots=True)
 class MessageAddress:
     """Where a message goes: the thing itself or one of its features, in or out."""
@@ -47,7 +41,7 @@ def parse_message_path(path: str) -> MessageAddress:
     """Read ``[/features/<id>]/(inbox|outbox)/messages/<subject>``; the subject may hold slashes.
 
     Raises:
-        InvalidMessagePath, InvalidSubject.
+        InvalidMessagePath: it does not name all of them.
     """
     rest = path.removeprefix("/")
     feature: str | None = None
@@ -55,13 +49,11 @@ def parse_message_path(path: str) -> MessageAddress:
         feature, _, rest = rest.removeprefix("features/").partition("/")
     direction, _, rest = rest.partition("/")
     word, _, subject = rest.partition("/")
-    if direction not in {"inbox", "outbox"} or word != "messages" or feature == "":
+    if direction not in {"inbox", "outbox"} or word != "messages" or feature == "" or not subject:
         raise InvalidMessagePath(
             f"{path[:200]!r} is not the path of a message.",
             hint="Write /inbox/messages/<subject>, before it /features/<id> if it is a feature's.",
         )
-    if not subject:
-        raise InvalidSubject("a message needs a subject.")
     return MessageAddress(feature, direction, subject)
 
 

@@ -1,0 +1,27 @@
+"""Digital twins: things and policies, who may read and write them, and what they were before.
+
+`Twins` is the front door for people and functions, `DeviceDoor` the hot path of one device.
+`littoral.twin.protocol` is the Ditto Protocol as text.
+
+Invariant: a policy is enforced here, for reads as for writes, and nowhere else.
+Invariant: no command returns before what it did is durable; a `DeviceDoor` leaves that to its caller.
+"""
+
+from littoral.twin.core.state import SILENT_KINDS
+from littoral.twin.door import DeviceDoor
+from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, Outcome, TwinStatistics, View
+from littoral.twin.service import Twins
+from littoral.twin.tags import etag_of
+
+__all__ = [
+    "NO_CONDITIONS",
+    "SILENT_KINDS",
+    "Caller",
+    "Conditions",
+    "DeviceDoor",
+    "Outcome",
+    "TwinStatistics",
+    "Twins",
+    "View",
+    "etag_of",
+]

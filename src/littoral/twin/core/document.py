@@ -1,0 +1,206 @@
+"""What a thing's document may look like, and what one command makes of it."""
+
+import re
+from collections.abc import Mapping
+
+from littoral.kernel import merge, pointer
+from littoral.kernel.errors import InvalidId, InvalidKey, LittoralError
+from littoral.kernel.ids import parse_policy_id
+from littoral.twin.core.paths import noun_of
+from littoral.twin.errors import (
+    InvalidDefinition,
+    InvalidThing,
+    NotFound,
+    PolicyIdNotDeletable,
+)
+
+Keys = tuple[str, ...]
+Document = dict[str, object]
+
+MEMBERS = frozenset({"thingId", "policyId", "definition", "attributes", "features"})
+_FEATURE_MEMBERS = frozenset({"definition", "properties", "desiredProperties"})
+_DEFINITION = re.compile(r"[_a-zA-Z0-9\-.]+:[_a-zA-Z0-9\-.]+:[_a-zA-Z0-9\-.]+|https?://\S+")
+
+
+def check_value(keys: Keys, value: object, *, patch: bool) -> None:
+    """Raise if ``value`` may not stand at ``keys`` of a thing.
+
+    Args:
+        keys: where; ``()`` is the whole thing.
+        value: parsed JSON.
+        patch: True for a merge patch, where null deletes.
+
+    Raises:
+        InvalidThing, InvalidDefinition, InvalidKey, InvalidId, PolicyIdNotDeletable, InvalidJson.
+    """
+    merge.check_depth(value)
+    for key in keys:
+        pointer.check_key(key)
+    match keys:
+        case ():
+            _check_thing(value, patch=patch)
+        case ("policyId",):
+            _check_policy_id(value)
+        case ("definition",):
+            _check_definition(value)
+        case ("attributes",):
+            _check_object("attributes", value)
+        case ("features",):
+            _check_features(value, patch=patch)
+        case ("features", feature):
+            _check_feature(feature, value, patch=patch)
+        case ("features", _, "definition"):
+            _check_feature_definition(value)
+        case ("features", _, ("properties" | "desiredProperties") as part):
+            _check_object(part, value)
+        case ("attributes", *_) | ("features", _, "properties" | "desiredProperties", *_):
+            check_keys(value)
+        case _:
+            raise InvalidThing(
+                f"a thing has nothing at {pointer.render(keys)}.",
+                hint="It has policyId, definition, attributes and features; a feature has "
+                "definition, properties and desiredProperties.",
+            )
+
+
+def check_keys(value: object) -> None:
+    """Raise `InvalidKey` if an object anywhere in ``value`` has a key that Ditto forbids."""
+    level = [value]
+    while level:
+        node = level.pop()
+        if isinstance(node, dict):
+            for key in node:
+                pointer.check_key(key)
+            level.extend(node.values())
+        elif isinstance(node, list):
+            level.extend(node)
+
+
+def _check_object(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise InvalidThing(f"{name} is a JSON object, not {type(value).__name__}.")
+    check_keys(value)
+
+
+def _check_thing(value: object, *, patch: bool) -> None:
+    if not isinstance(value, dict):
+        raise InvalidThing("a thing is a JSON object.")
+    for key, child in value.items():
+        if key == "thingId":
+            continue
+        if key.startswith("_"):
+            continue
+        if key not in MEMBERS:
+            raise InvalidThing(
+                f"a thing has no member {key!r}.",
+                hint="Put your own data under attributes or features.",
+            )
+        if child is None and key != "policyId" and not patch:
+            continue
+        check_value((key,), child, patch=patch)
+
+
+def _check_policy_id(value: object) -> None:
+    if value is None:
+        raise PolicyIdNotDeletable(
+            "a thing always has a policyId.", hint="Set another one instead."
+        )
+    if not isinstance(value, str):
+        raise InvalidId("a policyId is a string namespace:name.")
+    parse_policy_id(value)
+
+
+def _check_definition(value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or _DEFINITION.fullmatch(value) is None:
+        raise InvalidDefinition(
+            f"{str(value)[:80]!r} is not a definition.",
+            hint="Write namespace:name:version or an http(s) address.",
+        )
+
+
+def _check_feature_definition(value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, list) or not value:
+        raise InvalidDefinition("a feature's definition is an array of at least one identifier.")
+    for item in value:
+        _check_definition(item)
+
+
+def _check_features(value: object, *, patch: bool) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise InvalidThing("features is a JSON object of features by id.")
+    for feature, content in value.items():
+        _check_feature(feature, content, patch=patch)
+
+
+def _check_feature(feature: str, value: object, *, patch: bool) -> None:
+    pointer.check_key(feature)
+    if feature == "*":
+        raise InvalidKey("a feature may not be called '*': it stands for all features in queries.")
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise InvalidThing(f"feature {feature!r} is a JSON object.")
+    for key, child in value.items():
+        if key not in _FEATURE_MEMBERS:
+            raise InvalidThing(
+                f"feature {feature!r} has no member {key!r}.",
+                hint="A feature has definition, properties and desiredProperties.",
+            )
+        check_value(("features", feature, key), child, patch=patch)
+
+
+def check_parent(document: Mapping[str, object], keys: Keys, thing_id: str) -> None:
+    """Raise `NotFound` if what would hold ``keys`` is missing: a feature is not made by the way."""
+    if len(keys) >= 3 and keys[0] == "features":
+        features = document.get("features")
+        if not isinstance(features, dict) or keys[1] not in features:
+            raise missing(thing_id, keys[:2])
+
+
+def exists(document: object, keys: Keys) -> bool:
+    """Whether there is a value at ``keys``."""
+    try:
+        pointer.get(document, keys)
+    except KeyError:
+        return False
+    return True
+
+
+def missing(entity_id: str, keys: Keys) -> LittoralError:
+    """The error for a thing, or part of it, that is not there or not visible."""
+    noun = noun_of(keys)
+    error = NotFound(
+        f"thing {entity_id} has nothing at {pointer.render(keys)}, or you may not read it."
+        if keys
+        else f"thing {entity_id} does not exist, or you may not read it.",
+        hint="Check the id and the policy's READ permissions.",
+        noun=noun,
+    )
+    error.code = f"things:{noun}.notfound"  # type: ignore[misc]  # one class, Ditto's code per noun
+    return error
+
+
+def initial(thing_id: str, document: Mapping[str, object], policy_id: str) -> Document:
+    """The stored form of a new thing: known members only, nulls left out, policyId set."""
+    kept = {
+        k: merge.strip_nulls(v)
+        for k, v in document.items()
+        if k in MEMBERS and k not in ("thingId", "policyId") and v is not None
+    }
+    return {"thingId": thing_id, "policyId": policy_id, **kept}
+
+
+def unsatisfied(current: object, keys: Keys, value: object) -> bool:
+    """Whether writing ``value`` at ``keys`` would change anything."""
+    try:
+        return pointer.get(current, keys) != value
+    except KeyError:
+        return True

@@ -1,0 +1,263 @@
+"""What one authenticated device may do with its own thing. The hot path: synchronous, per message.
+
+A call writes into the log's open batch or raises; the caller acknowledges when the batch commits.
+Nothing here makes a task, a future or a parsed document per message.
+"""
+
+import orjson
+
+from littoral.kernel.errors import InvalidJson, TooLarge
+from littoral.kernel.limits import JSON_DEPTH_MAX, SKEW_MS_MAX, THING_BYTES_MAX
+from littoral.kernel.merge import check_depth
+from littoral.kernel.pointer import check_key, render
+from littoral.kernel.time import Clock
+from littoral.log import Log, RecordClass
+from littoral.policy import WRITE
+from littoral.registry import DeviceIdentity, Registry
+from littoral.twin.commands import ThingCommands
+from littoral.twin.core.document import check_keys
+from littoral.twin.core.state import FOLD_PENDING_BYTES, Hot
+from littoral.twin.engine import Engine
+from littoral.twin.errors import NotModifiable
+from littoral.twin.model import SNAPSHOT_EVERY, Caller
+from littoral.twin.policies import PolicyBook
+from littoral.twin.protocol_commands import answer
+
+FEATURES_MAX = 1024
+"""Features whose permission one device's door remembers."""
+
+_TELEMETRY = int(RecordClass.TELEMETRY)
+
+
+class DeviceDoor:
+    """A device and its thing.
+
+    Invariant: a device writes its own thing only, as subject ``device:<tenant>:<id>``.
+    """
+
+    __slots__ = (
+        "_book",
+        "_caller",
+        "_clock",
+        "_engine",
+        "_entity",
+        "_generation",
+        "_hot",
+        "_log",
+        "_paths",
+        "_registry",
+        "_things",
+        "identity",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        book: PolicyBook,
+        things: ThingCommands,
+        identity: DeviceIdentity,
+        log: Log,
+        registry: Registry,
+        clock: Clock,
+    ) -> None:
+        self.identity = identity
+        self._engine = engine
+        self._book = book
+        self._things = things
+        self._caller = Caller(frozenset((identity.subject,)), own=identity.thing_id)
+        self._log = log
+        self._registry = registry
+        self._clock = clock
+        self._entity = "thing:" + identity.thing_id
+        self._hot: Hot | None = None
+        self._generation = -1
+        self._paths: dict[str, str] = {}
+
+    def telemetry(  # noqa: C901  # the hot path is one function on purpose: a call costs 60 ns
+        self,
+        feature: str,
+        payload: bytes,
+        device_time: int | None = None,
+        message_id: str | None = None,
+        cls: int = _TELEMETRY,
+    ) -> bool:
+        """Merge a JSON object into ``features/<feature>/properties`` of the device's thing.
+
+        Args:
+            feature: the feature's id.
+            payload: the JSON text of an object; null deletes (RFC 7396).
+            device_time: when it was measured, ms since the epoch, as the device says.
+            message_id: the device's own number of this message; a repeated one is not stored again.
+            cls: `RecordClass` of the record.
+
+        Returns:
+            False if the message was stored before; it is to be acknowledged all the same.
+
+        Raises:
+            InvalidJson, InvalidKey, TooLarge, NotModifiable, LogFull.
+        """
+        hot = self._hot
+        if hot is None or hot.gone or hot.doc is None:
+            hot = self._enter()
+        if self._generation != self._engine.policies_changed:
+            self._paths.clear()
+            self._generation = self._engine.policies_changed
+        path = self._paths.get(feature)
+        if path is None:
+            path = self._admit(hot, feature)
+        _check_patch(payload)
+        size = len(payload)
+        doc = hot.doc
+        assert doc is not None
+        if len(doc) + hot.pending_bytes + size > THING_BYTES_MAX:
+            self._check_size(hot, path, payload)
+        headers: dict[str, object] | None = None
+        if message_id is not None:
+            if hot.ids is not None and message_id in hot.ids:
+                self._engine.duplicates += 1
+                return False
+            headers = {"id": message_id}
+        if device_time is not None:
+            device_time, headers, late = self._timed(hot, feature, device_time, headers)
+            if late:
+                self._log.append(
+                    cls, "thing.merged", self._entity, 0, 0, path, payload, device_time, headers
+                )
+                if message_id is not None:
+                    self._remember(hot, message_id)
+                return True
+        log = self._log
+        revision = hot.revision + 1
+        seq = log.append(
+            cls, "thing.merged", self._entity, revision, hot.last_seq, path, payload,
+            device_time, headers,
+        )  # fmt: skip
+        hot.revision = revision
+        hot.last_seq = seq
+        hlc = log.last_hlc
+        hot.lanes[path] = hlc
+        hot.modified_ms = hlc >> 16
+        hot.used = True
+        hot.pending.append((path, payload))
+        hot.pending_bytes = pending = hot.pending_bytes + size
+        if pending > FOLD_PENDING_BYTES and pending > len(doc):
+            hot.fold()
+            self._engine.folds += 1
+        if message_id is not None:
+            hot.remember_id(message_id)
+        if not hot.dirty_since or revision % SNAPSHOT_EVERY == 0:
+            self._engine.touch(hot, seq)
+        return True
+
+    def bulk(
+        self,
+        content_type: str | None,
+        payload: bytes,
+        *,
+        device_time: int | None = None,
+        message_id: str | None = None,
+        cls: int = RecordClass.BULK,
+    ) -> bool:
+        """Keep a payload that is not JSON as a record of its own; the twin does not change."""
+        hot = self._hot
+        if hot is None or hot.gone or not hot.exists:
+            hot = self._enter()
+        if message_id is not None and hot.ids is not None and message_id in hot.ids:
+            self._engine.duplicates += 1
+            return False
+        headers: dict[str, object] = {"content-type": content_type or "application/octet-stream"}
+        if message_id is not None:
+            headers["id"] = message_id
+        self._log.append(cls, "device.data", self._entity, 0, 0, "/", payload, device_time, headers)
+        if message_id is not None:
+            self._remember(hot, message_id)
+        return True
+
+    def protocol(self, payload: bytes) -> bytes | None:
+        """Do one Ditto Protocol command on the device's own thing.
+
+        Returns:
+            The response envelope, or None if none was asked for.
+        """
+        hot = self._hot
+        if hot is None or hot.gone or not hot.exists:
+            self._enter()
+        return answer(self._things, self._caller, payload)
+
+    # -- the slow side ------------------------------------------------------------------------
+
+    def _enter(self) -> Hot:
+        """Load the thing, or create it with its tenant's default policy."""
+        hot = self._hot = self._engine.load(self._entity)
+        if not hot.exists:
+            tenant = self._registry.tenant(self.identity.tenant)
+            policy_id = "" if tenant is None else tenant.default_policy
+            body = {"thingId": hot.id, "policyId": policy_id or hot.id}
+            self._engine.write(
+                hot,
+                RecordClass.STATE,
+                "thing.created",
+                "/",
+                orjson.dumps(body),
+                headers={"implicit": True, "by": self.identity.subject},
+            )
+        return hot
+
+    def _admit(self, hot: Hot, feature: str) -> str:
+        check_key(feature)
+        path = render(("features", feature, "properties"))
+        if not self._book.may(self._caller, WRITE, "thing:" + path, hot):
+            raise NotModifiable(
+                f"the policy {hot.policy_id} does not let {self.identity.subject} write {path}.",
+                hint="Grant the device WRITE there, or do not name it in the policy at all.",
+            )
+        if len(self._paths) >= FEATURES_MAX:
+            self._paths.clear()
+        self._paths[feature] = path
+        return path
+
+    def _timed(
+        self, hot: Hot, feature: str, device_time: int, headers: dict[str, object] | None
+    ) -> tuple[int | None, dict[str, object] | None, bool]:
+        """Judge the device's time: too far ahead is replaced, older than the newest is late."""
+        if device_time > self._clock.now_ms() + SKEW_MS_MAX:
+            return None, {**(headers or {}), "clock": "ahead"}, False
+        times = hot.device_times
+        if times is None:
+            times = hot.device_times = {}
+        if device_time < times.get(feature, 0):
+            self._engine.late += 1
+            return device_time, {**(headers or {}), "late": True}, True
+        times[feature] = device_time
+        return device_time, headers, False
+
+    def _remember(self, hot: Hot, message_id: str) -> None:
+        """Note an id whose record does not change the twin, durably."""
+        hot.remember_id(message_id)
+        self._engine.touch_ids(hot)
+
+    def _check_size(self, hot: Hot, path: str, payload: bytes) -> None:
+        hot.fold()
+        doc = hot.doc or b""
+        if len(doc) + len(payload) > THING_BYTES_MAX:
+            raise TooLarge(
+                f"thing {hot.id} would grow over {THING_BYTES_MAX} bytes with this write at {path}.",
+                hint="Publish smaller objects, or keep bulk data out of the twin.",
+            )
+
+
+def _check_patch(payload: bytes) -> None:
+    """Raise unless ``payload`` is a JSON object that may be merged into a thing."""
+    try:
+        patch = orjson.loads(payload)
+    except orjson.JSONDecodeError as e:
+        raise InvalidJson(f"the payload is not JSON: {e}.", hint="Send one JSON object.") from e
+    if type(patch) is not dict:
+        raise InvalidJson(
+            "the payload is JSON, but not an object.", hint="Send {…}; other data goes as bytes."
+        )
+    # Keys with a slash, an escape or a control character can only be in texts with these bytes.
+    if b"/" in payload or b"\\" in payload or not payload.isascii() or b'""' in payload:
+        check_keys(patch)
+    if payload.count(b"{") + payload.count(b"[") > JSON_DEPTH_MAX:
+        check_depth(patch)

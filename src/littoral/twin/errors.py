@@ -1,0 +1,92 @@
+"""Why a command on a thing or policy is refused. Codes are Eclipse Ditto's."""
+
+from littoral.kernel.errors import Kind, LittoralError
+
+
+class NotFound(LittoralError):
+    """The thing, policy or part of it does not exist, or the caller may not see it.
+
+    ``facts['noun']`` says which part: thing, attribute, feature.property, …
+    The code is per noun, as in Ditto; both answers are the same so that nobody learns what exists.
+    """
+
+    code = "things:thing.notfound"
+    kind = Kind.MISSING
+
+
+class NotModifiable(LittoralError):
+    """The caller may not write this part."""
+
+    code = "things:thing.notmodifiable"
+    kind = Kind.FORBIDDEN
+
+
+class ThingConflict(LittoralError):
+    """A thing with this id exists already."""
+
+    code = "things:thing.conflict"
+    kind = Kind.CONFLICT
+
+
+class ThingNotCreatable(LittoralError):
+    """The thing names a policy that does not exist, or none could be made for it."""
+
+    code = "things:thing.notcreatable"
+
+
+class ThingIdNotSettable(LittoralError):
+    """The body names another thing than the address does, or an id where none may be given."""
+
+    code = "things:id.notsettable"
+
+
+class PolicyIdNotSettable(LittoralError):
+    """The body names another policy than the address does."""
+
+    code = "policies:id.notsettable"
+
+
+class PolicyIdNotDeletable(LittoralError):
+    """A thing always has a policy: its policyId can be changed, not removed."""
+
+    code = "things:policyId.notdeletable"
+
+
+class InvalidThing(LittoralError):
+    """The document is not a thing: a member has the wrong type or an unknown name."""
+
+    code = "things:merge.invalid"
+
+
+class InvalidDefinition(LittoralError):
+    """A definition is neither ``namespace:name:version`` nor an http(s) address."""
+
+    code = "things:definition.identifier.invalid"
+
+
+class HistoryNotFound(LittoralError):
+    """That revision is not kept any more, or has not happened yet."""
+
+    code = "things:thing.history.notfound"
+    kind = Kind.MISSING
+
+
+class PreconditionFailed(LittoralError):
+    """If-Match or If-None-Match does not hold."""
+
+    code = "things:precondition.failed"
+    kind = Kind.PRECONDITION
+
+
+class NotModified(LittoralError):
+    """If-None-Match hit on a read: the caller has this already (HTTP 304)."""
+
+    code = "things:precondition.notmodified"
+    kind = Kind.PRECONDITION
+
+
+class TooManyHops(LittoralError):
+    """Functions answered one another too often; the chain is cut."""
+
+    code = "littoral.function.loop"
+    kind = Kind.LIMIT

@@ -1,0 +1,241 @@
+"""The front door of twins: commands that return when what they did is durable, and reads.
+
+The one place where a signal meets its policy is below here, in `commands` and `policy_commands`;
+a device's hot path is `door`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from littoral.kernel.ids import namespace_of
+from littoral.kernel.time import Clock
+from littoral.log import Log, Record, RecordClass
+from littoral.registry import DeviceIdentity, Registry
+from littoral.twin.commands import ThingCommands
+from littoral.twin.core import document as documents
+from littoral.twin.core.document import Document
+from littoral.twin.core.state import unpack
+from littoral.twin.door import DeviceDoor
+from littoral.twin.engine import SPACE, Engine
+from littoral.twin.model import (
+    HOT_ENTITIES_MAX,
+    NO_CONDITIONS,
+    Caller,
+    Conditions,
+    Outcome,
+    TwinStatistics,
+    View,
+)
+from littoral.twin.policies import PolicyBook
+from littoral.twin.policy_commands import PolicyCommands
+
+_LIST_CHUNK = 500
+
+
+class Twins:
+    """The things and policies of a node."""
+
+    def __init__(
+        self, log: Log, registry: Registry, clock: Clock, *, hot_max: int = HOT_ENTITIES_MAX
+    ) -> None:
+        self.engine = Engine(log, hot_max=hot_max)
+        self.book = PolicyBook(self.engine)
+        self.policies = PolicyCommands(self.engine, self.book)
+        self.things = ThingCommands(self.engine, self.book, self.policies)
+        self._log = log
+        self._registry = registry
+        self._clock = clock
+
+    # -- things -------------------------------------------------------------------------------
+
+    async def create_thing(
+        self, caller: Caller, document: Mapping[str, object], *, thing_id: str
+    ) -> Outcome:
+        """Create a thing that must not exist; raise `ThingConflict` if it does."""
+        return await self._durable(self.things.create_thing(caller, document, thing_id=thing_id))
+
+    async def modify(
+        self,
+        caller: Caller,
+        thing_id: str,
+        path: str,
+        value: object,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Outcome:
+        """`ThingCommands.modify` (PUT), durable."""
+        return await self._durable(
+            self.things.modify(caller, thing_id, path, value, conditions=conditions)
+        )
+
+    async def merge(
+        self,
+        caller: Caller,
+        thing_id: str,
+        path: str,
+        patch: object,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+        cls: RecordClass = RecordClass.STATE,
+    ) -> Outcome:
+        """`ThingCommands.merge` (PATCH), durable."""
+        return await self._durable(
+            self.things.merge(caller, thing_id, path, patch, conditions=conditions, cls=cls)
+        )
+
+    async def delete(
+        self, caller: Caller, thing_id: str, path: str, *, conditions: Conditions = NO_CONDITIONS
+    ) -> Outcome:
+        """`ThingCommands.delete`, durable."""
+        return await self._durable(
+            self.things.delete(caller, thing_id, path, conditions=conditions)
+        )
+
+    async def retrieve(
+        self,
+        caller: Caller,
+        thing_id: str,
+        path: str = "/",
+        *,
+        at_revision: int | None = None,
+        at_ms: int | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> View:
+        """`ThingCommands.retrieve`, once what it shows is durable: nobody sees what may vanish."""
+        await self._settled(self.things.load(thing_id).last_seq)
+        return self.things.retrieve(
+            caller, thing_id, path, at_revision=at_revision, at_ms=at_ms, conditions=conditions
+        )
+
+    def readable(
+        self, caller: Caller, document: Document, path: str, *, policy_id: str | None = None
+    ) -> object | None:
+        """What of ``document`` at ``path`` the caller may see; None if nothing."""
+        return self.things.readable(caller, document, path, policy_id=policy_id)
+
+    def may_read(self, caller: Caller, thing_id: str, path: str = "/") -> bool:
+        """Whether the caller may see anything at ``path`` of an existing thing."""
+        return self.things.may_read(caller, thing_id, path)
+
+    def may_message(self, caller: Caller, thing_id: str, permission: str, resource: str) -> bool:
+        """Whether the caller may send (WRITE) or receive (READ) messages at ``message:/…``."""
+        return self.things.may_message(caller, thing_id, permission, resource)
+
+    def peek(self, thing_id: str) -> Document | None:
+        """The newest document without any policy: for the node's own parts. A fresh copy."""
+        return self.things.load(thing_id).document()
+
+    def revision_of(self, thing_id: str) -> int:
+        """The newest revision of a thing; 0 if it never existed."""
+        return self.things.load(thing_id).revision
+
+    def history(self, caller: Caller, thing_id: str, *, first: int, last: int) -> list[Record]:
+        """The thing's records with first <= revision <= last that are kept, ascending."""
+        hot = self.things.load(thing_id)
+        if not hot.exists or not self.things.may_read(caller, thing_id):
+            raise documents.missing(thing_id, ())
+        return self.engine.history(hot.entity, first=max(first, 1), last=min(last, hot.revision))
+
+    def list_ids(
+        self, *, after: str = "", limit: int = 200, namespaces: Iterable[str] | None = None
+    ) -> list[str]:
+        """Ids of existing things in order of their bytes, beyond ``after``."""
+        wanted = None if namespaces is None else frozenset(namespaces)
+        found: list[str] = []
+        position = "thing:" + after
+        while len(found) < limit:
+            rows = self._log.scan(SPACE, prefix="thing:", after=position, limit=_LIST_CHUNK)
+            for entity, data in rows:
+                if self._listed(entity, data) and (
+                    wanted is None or namespace_of(entity[6:]) in wanted
+                ):
+                    found.append(entity[6:])
+                    if len(found) == limit:
+                        break
+            if len(rows) < _LIST_CHUNK:
+                break
+            position = rows[-1][0]
+        return found
+
+    def _listed(self, entity: str, data: bytes) -> bool:
+        hot = self.engine.hot.get(entity)
+        return hot.exists if hot is not None else unpack(entity, data).exists
+
+    # -- policies -----------------------------------------------------------------------------
+
+    async def put_policy(
+        self,
+        caller: Caller,
+        policy_id: str,
+        path: str,
+        value: object,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Outcome:
+        """`PolicyCommands.put`, durable."""
+        return await self._durable(
+            self.policies.put(caller, policy_id, path, value, conditions=conditions)
+        )
+
+    async def retrieve_policy(
+        self,
+        caller: Caller,
+        policy_id: str,
+        path: str = "/",
+        *,
+        at_revision: int | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> View:
+        """`PolicyCommands.retrieve`, once what it shows is durable."""
+        await self._settled(self.policies.load(policy_id).last_seq)
+        return self.policies.retrieve(
+            caller, policy_id, path, at_revision=at_revision, conditions=conditions
+        )
+
+    async def delete_policy(self, caller: Caller, policy_id: str, path: str = "/") -> Outcome:
+        """`PolicyCommands.delete`, durable."""
+        return await self._durable(self.policies.delete(caller, policy_id, path))
+
+    def policy_ids(self, *, after: str = "", limit: int = 200) -> list[str]:
+        """Ids of existing policies in order of their bytes, beyond ``after``."""
+        rows = self._log.scan(SPACE, prefix="policy:", after="policy:" + after, limit=limit)
+        return [entity[7:] for entity, data in rows if self._listed(entity, data)]
+
+    # -- doors and links ----------------------------------------------------------------------
+
+    def door(self, identity: DeviceIdentity) -> DeviceDoor:
+        """What one authenticated device may do with its own thing."""
+        return DeviceDoor(
+            self.engine, self.book, self.things, identity, self._log, self._registry, self._clock
+        )
+
+    def apply_remote(self, record: Record) -> None:
+        """Take one record of another log, never seen before, into the open batch."""
+        self.engine.apply_remote(record)
+
+    def flush(self) -> None:
+        """Write the state of everything dirty into the open batch; for a clean end."""
+        self.engine.flush()
+
+    def statistics(self) -> TwinStatistics:
+        """Counters since the opening."""
+        e = self.engine
+        return TwinStatistics(
+            hot=len(e.hot),
+            dirty=len(e.dirty),
+            loads=e.loads,
+            evictions=e.evictions,
+            folds=e.folds,
+            refolds=e.refolds,
+            conflicts=e.conflicts,
+            duplicates=e.duplicates,
+            late=e.late,
+            refused=dict(self.things.refused),
+        )
+
+    async def _durable(self, outcome: Outcome) -> Outcome:
+        await self._log.wait()
+        return outcome
+
+    async def _settled(self, seq: int) -> None:
+        if seq > self._log.committed:
+            await self._log.wait(seq)
