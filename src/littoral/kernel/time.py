@@ -4,12 +4,15 @@ An instant is an ``int`` of milliseconds since the epoch (UTC); an HLC stamp is 
 48 bits of milliseconds, 16 bits of counter.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from littoral.kernel.errors import LittoralError
 
 COUNTER_BITS = 16
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
@@ -56,7 +59,7 @@ def parse(text: str) -> int:
         instant = datetime.fromisoformat(text)
         if instant.tzinfo is None:
             raise ValueError("no offset")  # noqa: TRY301  # one way out for both
-        return int(instant.timestamp() * 1000)
+        return (instant - _EPOCH) // _MS
     except (ValueError, OverflowError) as e:
         raise InvalidInstant(
             f"{text[:40]!r} is not an instant.",

@@ -1,0 +1,66 @@
+"""What a node is told about itself. Values only; where they come from is `app`'s business."""
+
+from typing import Literal
+
+import msgspec
+
+MIB = 1024 * 1024
+_DAY_S = 86_400
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the log is kept, in bytes and days. What is over it is thinned, lowest class first."""
+
+    total_mib: int = 8192
+    alarm_days: int = 3650
+    event_days: int = 365
+    state_days: int = 3650
+    telemetry_days: int = 30
+    bulk_days: int = 7
+
+
+class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The MQTT door."""
+
+    listen: str = "127.0.0.1:1883"
+    connections_max: int = 50_000
+    packet_bytes_max: int = 65_536
+
+
+class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP door: API, WebSocket, health and metrics."""
+
+    listen: str = "127.0.0.1:8080"
+
+
+class LinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The link between a site and its cloud."""
+
+    listen: str = "127.0.0.1:8883"
+    """Where a cloud takes the connections of its sites (TLS)."""
+    url: str = ""
+    """Where a site finds its cloud: ``wss://host:port``. Empty: as its enrolment said."""
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")
+    """Names and addresses in the certificate of the cloud's listener."""
+    retry_s_max: float = 30.0
+
+
+class FunctionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Functions that run beside the node."""
+
+    files: tuple[str, ...] = ()
+    handler_s_max: float = 30.0
+
+
+class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One node, whole."""
+
+    name: str = "cloud"
+    role: Literal["cloud", "site"] = "cloud"
+    data_dir: str = "data"
+    hot_things_max: int = 100_000
+    http: HttpConfig = HttpConfig()
+    mqtt: MqttConfig = MqttConfig()
+    link: LinkConfig = LinkConfig()
+    retention: RetentionConfig = RetentionConfig()
+    functions: FunctionsConfig = FunctionsConfig()
