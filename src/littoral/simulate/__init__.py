@@ -6,15 +6,20 @@ A run is a seed. `loop`, `time` and `entropy` replace what is not deterministic;
 Invariant: nothing here opens a socket, a file or a thread; the same seed is the same run.
 """
 
+from littoral.simulate.committer import VirtualCommitter
+from littoral.simulate.disk import Disk, Survival
 from littoral.simulate.entropy import SeededEntropy
 from littoral.simulate.loop import Late, OutsideTheWorld, SimLoop, Stuck, Unhandled, run
 from littoral.simulate.network import Conditions, Listener, Network
 from littoral.simulate.stream import VirtualTransport
 from littoral.simulate.time import EPOCH_MS, VirtualClock
+from littoral.simulate.vfs import DiskVfs
 
 __all__ = [
     "EPOCH_MS",
     "Conditions",
+    "Disk",
+    "DiskVfs",
     "Late",
     "Listener",
     "Network",
@@ -22,8 +27,10 @@ __all__ = [
     "SeededEntropy",
     "SimLoop",
     "Stuck",
+    "Survival",
     "Unhandled",
     "VirtualClock",
+    "VirtualCommitter",
     "VirtualTransport",
     "run",
 ]
