@@ -11,6 +11,27 @@ class LogFull(LittoralError):
     retryable = True
 
 
+class LogBusy(LittoralError):
+    """More waits for the disk than the log is willing to hold; try again in a moment."""
+
+    code = "log.busy"
+    kind = Kind.LIMIT
+    retryable = True
+
+
+class RecordInvalid(LittoralError):
+    """A record cannot be stored as it is; it was refused before it joined a batch."""
+
+    code = "log.record_invalid"
+
+
+class LogOfAnotherNode(LittoralError):
+    """The data directory holds the log of a node with another name."""
+
+    code = "log.other_node"
+    kind = Kind.CONFLICT
+
+
 class LogBroken(LittoralError):
     """The disk failed while a commit was written; the process must end and recover.
 

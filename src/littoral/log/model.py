@@ -13,8 +13,41 @@ BATCH_RECORDS_MAX = 4096
 PAGE_RECORDS_MAX = 1024
 """Records in one stored page: what one read must decode at the most."""
 
+PAGE_BYTES_MAX = 1 << 20
+"""Uncompressed bytes of one stored page, unless a single record is larger."""
+
+BATCH_BYTES_MAX = 8 << 20
+"""Bytes of values in one group commit."""
+
+PENDING_BYTES_MAX = 128 << 20
+"""Bytes of values that wait for their commit; more are refused until the disk has caught up."""
+
+VALUE_BYTES_MAX = 1 << 20
+"""Size of one record's value."""
+
+TEXT_CHARS_MAX = 8 * 1024
+"""Length of a record's kind, entity and path, each."""
+
+HEADERS_BYTES_MAX = 8 * 1024
+"""Size of one record's headers, encoded."""
+
+TAIL_RECORDS_MAX = 16_384
+"""Committed records kept in memory for readers near the head."""
+
+TAIL_BYTES_MAX = 8 << 20
+"""Bytes of values in that tail."""
+
 REPLAY_RECORDS_MAX = 100_000
 """How far the state table may be behind the log, and so what an opening replays at most."""
+
+HLC_AHEAD_MS = 10_000
+"""How far ahead the clock's floor is stored, so that no stamp is ever issued twice."""
+
+CURSOR_IDLE_MS_MAX = 30 * 24 * 3600 * 1000
+"""A cursor that is not pinned and was not used for this long is forgotten."""
+
+LEDGER_KIND = "ledger.lost"
+"""Kind of the record that says what retention took away."""
 
 Headers = Mapping[str, object]
 
@@ -63,8 +96,7 @@ class Record(NamedTuple):
     """Its seq there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """One write to the key-value side of the log's database; ``value=None`` deletes."""
 
     space: str
@@ -124,7 +156,23 @@ class ClassUsage:
     cls: RecordClass
     records: int
     payload_bytes: int
+    """What its pages take on disk, compressed."""
     oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The oldest records of one class, about to be dropped: what the ledger will say."""
+
+    cls: RecordClass
+    first: int
+    up_to: int
+    count: int
+    from_ms: int
+    to_ms: int
+    payload_bytes: int
+    origins: Mapping[Origin, tuple[int, int, int]]
+    """Per origin: first oseq, last oseq, count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +189,22 @@ class Retention:
 
     total_bytes_max: int
     classes: Mapping[RecordClass, Budget]
+
+
+_GIB = 1 << 30
+_DAY_MS = 24 * 3600 * 1000
+
+DEFAULT_RETENTION = Retention(
+    total_bytes_max=8 * _GIB,
+    classes={
+        RecordClass.ALARM: Budget(bytes_max=1 * _GIB, age_ms_max=3650 * _DAY_MS),
+        RecordClass.EVENT: Budget(bytes_max=2 * _GIB, age_ms_max=365 * _DAY_MS),
+        RecordClass.STATE: Budget(bytes_max=2 * _GIB, age_ms_max=365 * _DAY_MS),
+        RecordClass.TELEMETRY: Budget(bytes_max=4 * _GIB, age_ms_max=90 * _DAY_MS),
+        RecordClass.BULK: Budget(bytes_max=2 * _GIB, age_ms_max=30 * _DAY_MS),
+    },
+)
+"""Kept unless a node is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Stores and committers; chosen only by `app`, `simulate` and tests."""

@@ -1,0 +1,312 @@
+"""Group commit: which batch is open, which one flies, and what happens when the disk says no."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from littoral.kernel.errors import LittoralError
+from littoral.kernel.ids import Origin
+from littoral.kernel.time import Clock
+from littoral.log.core import high_water_key
+from littoral.log.errors import LogBroken, LogBusy, LogClosed, LogFull
+from littoral.log.model import PENDING_BYTES_MAX, Batch, Opened, Put, Record
+from littoral.log.pending import Pending
+from littoral.log.ports import Committer, Scheduler, Store
+from littoral.log.tail import Tail
+from littoral.log.waiting import Waiters
+
+_T = TypeVar("_T")
+_PROBE_EVERY_S = 1.0
+
+
+class GroupCommit:
+    """What is appended in one iteration of the loop, and while a commit runs, is one batch.
+
+    Invariant: batches become durable in the order in which they were closed; after a failure
+    everything that was not durable is void, and its seqs are never given out again.
+    """
+
+    def __init__(
+        self, opened: Opened, *, store: Store, committer: Committer, clock: Clock, loop: Scheduler
+    ) -> None:
+        self.head = self.committed = opened.head
+        """Last seq given out, and last seq that is durable."""
+        self.batch = 1
+        """Number of the open batch, for callers that register once per batch."""
+        self.last_hlc = opened.hlc_ahead
+        """Stamp of the record that was appended last."""
+        self._store = store
+        self._committer = committer
+        self._clock = clock
+        self._loop = loop
+        self._next = opened.head + 1
+        self._floor = self._floor_committed = 0
+        self._refusal: LittoralError | None = None
+        self._probe_at_s = 0.0
+        self._probing = False
+        self._armed = False
+        self._closing = False
+        self._flying: Pending | None = None
+        self._ready: deque[Pending] = deque()
+        self._ready_bytes = 0
+        self._high: dict[tuple[Origin, int], int] = {}
+        self._tail = Tail(opened.head)
+        self._waiters = Waiters()
+        self._listeners: list[Callable[[Sequence[Record]], None]] = []
+        self._before_close: list[Callable[[], None]] = []
+        self._on_abort: list[Callable[[LittoralError], None]] = []
+        self._on_broken: list[Callable[[LittoralError], None]] = []
+        self._commits = self._stored = 0
+        self._open = Pending()
+        self._push = self._open.records.append
+
+    def on_commit(self, callback: Callable[[LittoralError | None], None]) -> None:
+        """Call ``callback`` once: with None when what is open now is durable, or with the error."""
+        self._open.callbacks.append(callback)
+        if not self._armed:
+            self._arm()
+
+    async def wait(self, seq: int | None = None) -> None:
+        """Return when the record ``seq`` is durable; raise why it is not.
+
+        Without ``seq``: when everything appended and put until now is.
+        """
+        if seq is None:
+            if self._open or self._flying is not None or self._ready:
+                await self._waiters.open_batch(self.on_commit)
+            return
+        if seq <= self.committed:
+            return
+        failure = self._waiters.failure(seq)
+        if failure is not None:
+            raise failure
+        if isinstance(self._refusal, LogBroken | LogClosed):
+            raise self._refusal
+        await self._waiters.durable(seq)
+
+    async def wait_beyond(self, seq: int) -> None:
+        """Return when a record after ``seq`` is committed; no polling."""
+        while self.committed <= seq:
+            if isinstance(self._refusal, LogBroken | LogClosed):
+                raise self._refusal
+            await self._waiters.next_commit()
+
+    def before_close(self, hook: Callable[[], None]) -> None:
+        """Call ``hook`` whenever a batch is about to be handed over; it may `put`, not `append`."""
+        self._before_close.append(hook)
+
+    def on_abort(self, hook: Callable[[LittoralError], None]) -> None:
+        """Call ``hook`` when a commit failed: everything after `committed` is void."""
+        self._on_abort.append(hook)
+
+    def on_broken(self, hook: Callable[[LittoralError], None]) -> None:
+        """Call ``hook`` when the disk has failed: the process has to end and open anew."""
+        self._on_broken.append(hook)
+
+    def listen(self, listener: Callable[[Sequence[Record]], None]) -> None:
+        """Call ``listener`` with the records of each commit, in order; it must not block."""
+        self._listeners.append(listener)
+
+    # Closing and handing over. Only callbacks of the loop close a batch: between two of them,
+    # what appends has finished its own changes, so hooks see a state that fits the batch.
+
+    def _arm(self) -> None:
+        """See to it that what is open will be committed."""
+        self._armed = True
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._flying is None:
+            self._close_batch()
+            self._hand_over()
+
+    def _overflow(self) -> None:
+        """The open batch is large enough while another one flies: close it in the next iteration."""
+        if self._ready_bytes > PENDING_BYTES_MAX:
+            raise LogBusy(
+                f"{self._ready_bytes >> 20} MiB wait for the disk.",
+                hint="Send less at a time, or look at the disk's latency.",
+            )
+        if not self._closing:
+            self._closing = True
+            self._loop.call_soon(self._close_large)
+
+    def _close_large(self) -> None:
+        self._close_batch()
+        self._hand_over()
+
+    def _close_batch(self) -> None:
+        """Move the open batch to those that are ready, and begin a new one."""
+        self._closing = False
+        pending = self._open
+        if not pending:
+            return
+        if pending.writes:
+            for hook in self._before_close:
+                hook()
+            for origin, cls in pending.high:
+                key = high_water_key(origin, cls)
+                pending.puts["hw", key] = b"%d" % self._high[origin, cls]
+        self._ready.append(pending)
+        self._ready_bytes += pending.bytes
+        self._open = Pending()
+        self._push = self._open.records.append
+        self.batch += 1
+
+    def _hand_over(self) -> None:
+        """Give the next batch to the committer, if it is idle and there is one."""
+        if self._flying is not None:
+            return
+        while self._ready:
+            pending = self._ready.popleft()
+            self._ready_bytes -= pending.bytes
+            if pending.writes:
+                self._flying = pending
+                self._armed = True
+                batch = Batch(
+                    pending.records,
+                    [Put(space, key, value) for (space, key), value in pending.puts.items()],
+                    pending.hlc_ahead,
+                )
+                self._committer.run(partial(self._store.apply, batch), partial(self._done, pending))
+                return
+            # Not now: the batch before it is announced first.
+            self._loop.call_soon(self._call, pending.callbacks, None)
+        self._armed = False
+        if self._open:
+            self._arm()
+
+    def _done(self, pending: Pending, error: BaseException | None) -> None:
+        """A commit ended. The next one starts before anybody hears of this one."""
+        self._flying = None
+        if error is not None:
+            self._fail(_as_refusal(error), [pending])
+            return
+        self._commits += 1
+        records = pending.records
+        if records:
+            self._stored += len(records)
+            self.committed = records[-1].seq
+            self._tail.add(records, pending.bytes)
+        if pending.hlc_ahead is not None:
+            self._floor_committed = pending.hlc_ahead
+        self._close_batch()
+        self._hand_over()
+        if records:
+            for listener in self._listeners:
+                self._call_one(listener, records)
+            self._waiters.committed(self.committed)
+        self._call(pending.callbacks, None)
+
+    # Failing.
+
+    def _fail(self, error: LittoralError, flying: list[Pending]) -> None:
+        """Void everything that is not durable, and tell everybody: abort hooks first."""
+        void = [*flying, *self._ready, self._open]
+        self._ready.clear()
+        self._ready_bytes = 0
+        self._open = Pending()
+        self._push = self._open.records.append
+        self.batch += 1
+        self._armed = self._closing = False
+        first, last = self.committed + 1, self._next - 1
+        self.head = self.committed
+        self._floor = self._floor_committed
+        for pending in void:
+            for key in pending.high:
+                self._high.pop(key, None)
+        if not isinstance(self._refusal, LogBroken | LogClosed):
+            self._refusal = error
+            self._probe_at_s = self._clock.monotonic_s() + _PROBE_EVERY_S
+        for hook in self._on_abort:
+            self._call_one(hook, error)
+        self._waiters.failed(first, last, error)
+        for pending in void:
+            self._call(pending.callbacks, error)
+        if isinstance(error, LogBroken):
+            self._waiters.wake()
+            for hook in self._on_broken:
+                self._call_one(hook, error)
+
+    def _break(self, error: LogBroken) -> None:
+        """The disk failed outside a commit (a read, housekeeping): nothing may be believed."""
+        if isinstance(self._refusal, LogBroken | LogClosed):
+            return
+        flying = [] if self._flying is None else [self._flying]
+        self._fail(error, flying)
+
+    def _refuse(self) -> None:
+        """Raise why nothing may be appended now; after a full disk, look from time to time."""
+        refusal = self._refusal
+        assert refusal is not None
+        if isinstance(refusal, LogFull) and not self._probing:
+            now_s = self._clock.monotonic_s()
+            if now_s >= self._probe_at_s:
+                self._probing = True
+                self._probe_at_s = now_s + _PROBE_EVERY_S
+                self._committer.run(self._store.probe, self._probed)
+        # A new exception each time: a shared one would gather tracebacks without end.
+        raise type(refusal)(refusal.message, hint=refusal.hint, **refusal.facts)
+
+    def _probed(self, error: BaseException | None) -> None:
+        self._probing = False
+        if error is None:
+            if isinstance(self._refusal, LogFull):
+                self._refusal = None
+        elif isinstance(refusal := _as_refusal(error), LogBroken):
+            self._break(refusal)
+
+    async def _run_piece(self, work: Callable[[], None]) -> None:
+        """Run a piece of housekeeping on the committer, between batches."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            refusal = None if error is None else _as_refusal(error)
+            if isinstance(refusal, LogBroken):
+                self._break(refusal)
+            if future.done():
+                return
+            if refusal is None:
+                future.set_result(None)
+            else:
+                future.set_exception(refusal)
+
+        self._committer.run(work, done)
+        await future
+
+    # Calling others: one that raises must not keep the rest from hearing.
+
+    def _call(
+        self,
+        callbacks: Iterable[Callable[[LittoralError | None], None]],
+        error: LittoralError | None,
+    ) -> None:
+        for callback in callbacks:
+            try:
+                callback(error)
+            except Exception as e:  # noqa: BLE001  # it goes to the loop's handler
+                self._loop.call_soon(_raise, e)
+
+    def _call_one(self, callback: Callable[[_T], None], argument: _T) -> None:
+        try:
+            callback(argument)
+        except Exception as e:  # noqa: BLE001  # it goes to the loop's handler
+            self._loop.call_soon(_raise, e)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _as_refusal(error: BaseException) -> LittoralError:
+    """What the store raised, as something a caller may branch on; a surprise is a broken log."""
+    if isinstance(error, LogFull | LogBroken | LogClosed):
+        return error
+    broken = LogBroken(
+        f"a commit failed in an unforeseen way: {type(error).__name__}: {error}.",
+        hint="The process has to end and open the log anew.",
+    )
+    broken.__cause__ = error
+    return broken
