@@ -1,7 +1,9 @@
 """The log of a node: append, read, keys and values, cursors; the commit itself is `commit`'s."""
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId, Origin
@@ -246,7 +248,7 @@ class Log(GroupCommit):
     def history(self, entity: str, last_seq: int, *, first: int, last: int) -> list[Record]:
         """Records of ``entity`` with first <= revision <= last, ascending; dropped ones are missing.
 
-        ``last_seq`` is the entity's newest committed record. In the open tail the chain of
+        ``last_seq`` is the entity's newest record, durable or not yet. In the open tail the chain of
         ``prev_seq`` leads back; below it, the index of the sealed pages.
         """
         found: list[Record] = []
@@ -254,7 +256,11 @@ class Log(GroupCommit):
         try:
             indexed = self._store.indexed_to()
             while seq > indexed:
-                record = self._tail.at(seq) or next(iter(self._store.by_seq([seq])), None)
+                record = (
+                    self._pending_at(seq)
+                    or self._tail.at(seq)
+                    or next(iter(self._store.by_seq([seq])), None)
+                )
                 if record is None or record.entity != entity or record.revision < first:
                     return found[::-1]
                 if record.revision <= last:
@@ -303,6 +309,10 @@ class Log(GroupCommit):
                 return revision, value
         return None
 
+    def drop_snapshot(self, entity: str, revision: int) -> None:
+        """Forget the snapshot of exactly ``revision``, if there is one."""
+        self.put("snapshot", f"{entity}\x00{revision:020d}", None)
+
     def oldest(self, cls: int | None = None) -> int:
         """Seq of the oldest record kept (of that class); head + 1 if there is none."""
         return self._store.oldest(cls)
@@ -343,6 +353,17 @@ class Log(GroupCommit):
         self._store.close()
         self._waiters.close(self._refusal)
 
+    def _pending_at(self, seq: int) -> Record | None:
+        """A record that is not durable yet."""
+        if seq <= self.committed:
+            return None
+        for layer in self._layers():
+            records = layer.records
+            if records and records[0].seq <= seq <= records[-1].seq:
+                at = bisect_left(records, seq, key=itemgetter(0))
+                return records[at] if records[at].seq == seq else None
+        return None
+
     def _layers(self) -> list[Pending]:
         """Batches that are not durable yet, oldest first."""
         flying = [] if self._flying is None else [self._flying]
@@ -365,7 +386,7 @@ def _check(record: Record) -> None:
     _, hlc, device_time, cls, kind, entity, revision, prev_seq, path, value, headers, _, oseq = (
         record
     )
-    if not isinstance(value, bytes) or len(value) > VALUE_BYTES_MAX:
+    if value.__class__ is not bytes or len(value) > VALUE_BYTES_MAX:
         raise RecordInvalid(
             f"a record's value is bytes, at most {VALUE_BYTES_MAX} of them.",
             hint="Split the payload, or send it as an object.",

@@ -47,7 +47,9 @@ class Engine:
         self.conflicts = self.duplicates = self.late = 0
         self._hot_max = hot_max
         self._closing = False
+        self._closed_at = log.head
         self._replay(self._applied(), None)
+        log.hold(lambda: self._applied() + 1)
         log.before_close(self._flush_some)
         log.on_abort(self._abort)
 
@@ -195,7 +197,7 @@ class Engine:
         last = hot.revision
         last_seq = hot.last_seq
         while last > 0:
-            found = self.log.snapshot(hot.entity, last)
+            found = self.log.snapshot(hot.entity, at_or_below=last)
             base_revision, packed = (0, None) if found is None else found
             chunk = self._records(hot.entity, last_seq, base_revision + 1, last)
             later = chunk + later
@@ -266,7 +268,7 @@ class Engine:
                 f"{hot.id} has no revision {revision}; it is at {hot.revision}.",
                 revision=revision,
             )
-        found = self.log.snapshot(entity, revision)
+        found = self.log.snapshot(entity, at_or_below=revision)
         past = Hot(entity) if found is None else state.unpack(entity, found[1])
         records = self._records(entity, hot.last_seq, past.revision + 1, revision)
         if [r.revision for r in records] != list(range(past.revision + 1, revision + 1)):
@@ -328,7 +330,7 @@ class Engine:
 
     def _restore(self, hot: Hot, record: Record) -> None:
         """Take over what `_refold` made of a late record; it left a snapshot in the same batch."""
-        found = self.log.snapshot(hot.entity, record.revision)
+        found = self.log.snapshot(hot.entity, at_or_below=record.revision)
         if found is None or found[0] != record.revision:
             state.apply(hot, record)
             return
@@ -354,7 +356,8 @@ class Engine:
         if lag < FLUSH_LAG_RECORDS and not self._closing:
             return
         # Twice what this batch can have dirtied: the lag shrinks whatever the load is.
-        quota = max(FLUSH_CHUNK_MIN, 2 * self.log.open_records)
+        quota = max(FLUSH_CHUNK_MIN, 2 * (head - self._closed_at))
+        self._closed_at = head
         if lag > REPLAY_RECORDS_MAX // 2 or self._closing:
             quota = len(dirty)
         self._flush(self._first(quota))
