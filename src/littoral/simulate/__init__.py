@@ -9,6 +9,7 @@ Invariant: nothing here opens a socket, a file or a thread; the same seed is the
 from littoral.simulate.committer import VirtualCommitter
 from littoral.simulate.disk import Disk, Survival
 from littoral.simulate.entropy import SeededEntropy
+from littoral.simulate.files import DiskFiles
 from littoral.simulate.loop import Late, OutsideTheWorld, SimLoop, Stuck, Unhandled, run
 from littoral.simulate.network import Conditions, Listener, Network
 from littoral.simulate.stream import VirtualTransport
@@ -19,6 +20,7 @@ __all__ = [
     "EPOCH_MS",
     "Conditions",
     "Disk",
+    "DiskFiles",
     "DiskVfs",
     "Late",
     "Listener",

@@ -5,7 +5,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from littoral.log.errors import LogClosed
+from littoral.log import LogClosed
 
 Work = Callable[[], None]
 Done = Callable[[BaseException | None], None]

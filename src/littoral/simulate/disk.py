@@ -63,8 +63,6 @@ class DiskFile:
     def __init__(self) -> None:
         self.seen = bytearray()
         self.synced = bytearray()
-        self.linked = False
-        """Whether its directory entry would survive."""
         self.changes: list[_Write | _Truncate] = []
         self.faulty = True
         """Whether a full disk and failing syncs hit this file."""
@@ -86,7 +84,9 @@ class Disk:
         self, source: random.Random, *, on_power_cut: Callable[[], None] | None = None
     ) -> None:
         self._source = source
-        self._files: dict[str, DiskFile] = {}
+        self._names: dict[str, DiskFile] = {}
+        self._synced_names: dict[str, DiskFile] = {}
+        self._renamings: list[dict[str, DiskFile]] = []
         self._on_power_cut = on_power_cut
         self._cut_at: int | None = None
         self._failing_syncs = 0
@@ -95,6 +95,10 @@ class Disk:
         """Changes and syncs so far; what `cut_after` counts."""
         self.syncs = 0
         self.power = True
+        self.incarnation = 1
+        """Which process uses the disk; what an earlier one does has no effect."""
+        self.locked_by: int | None = None
+        """The incarnation that holds the directory's lock."""
 
     # -- faults -------------------------------------------------------------------------------
 
@@ -123,18 +127,18 @@ class Disk:
         if survival is None:
             draws = (Survival.NOTHING, Survival.EVERYTHING, Survival.ANYTHING, Survival.ANYTHING)
             survival = self._source.choice(draws)
-        before, self._files = self._files, {}
-        for name, file in before.items():
+        names = self._surviving_names(survival)
+        for file in self._names.values():
             file.ghost = True
-            keeps_entry = file.linked or survival is Survival.EVERYTHING
-            if not keeps_entry and (survival is Survival.NOTHING or self._source.random() < 0.5):
-                continue
-            found = self._files[name] = DiskFile()
-            found.linked = True
+        self._names = {}
+        for name, file in names.items():
+            found = self._names[name] = DiskFile()
             found.synced = bytearray(file.synced)
             for change in file.changes:
                 self._survive(found.synced, change, survival)
             found.seen = bytearray(found.synced)
+        self._sync_names()
+        self._next_incarnation()
 
     def power_on(self) -> None:
         """Switch on again; files that were open before stay ghosts."""
@@ -142,13 +146,35 @@ class Disk:
 
     def kill_process(self) -> None:
         """Let what a process holds become ghosts; the page cache, synced or not, stays."""
-        self._cut_at = None
-        before, self._files = self._files, {}
-        for name, file in before.items():
-            file.ghost = True
-            found = self._files[name] = DiskFile()
+        copies: dict[int, DiskFile] = {}
+        states = [self._names, self._synced_names, *self._renamings]
+        for file in (file for state in states for file in state.values()):
+            if id(file) in copies:
+                continue
+            found = copies[id(file)] = DiskFile()
             found.seen, found.synced = bytearray(file.seen), bytearray(file.synced)
-            found.linked, found.changes = file.linked, list(file.changes)
+            found.changes = list(file.changes)
+            file.ghost = True
+        self._names, self._synced_names, *self._renamings = [
+            {name: copies[id(file)] for name, file in state.items()} for state in states
+        ]
+        self._next_incarnation()
+
+    def _next_incarnation(self) -> None:
+        self._cut_at = None
+        self.incarnation += 1
+        self.locked_by = None
+
+    def _surviving_names(self, survival: Survival) -> dict[str, DiskFile]:
+        """A journaling file system keeps changes of names up to some moment since the last sync."""
+        states = [self._synced_names, *self._renamings]
+        if survival is Survival.NOTHING:
+            return states[0]
+        return states[-1] if survival is Survival.EVERYTHING else self._source.choice(states)
+
+    def _sync_names(self) -> None:
+        self._synced_names = dict(self._names)
+        self._renamings.clear()
 
     def _survive(self, image: bytearray, change: _Write | _Truncate, survival: Survival) -> None:
         if survival is Survival.NOTHING:
@@ -171,31 +197,45 @@ class Disk:
 
     # -- operations ---------------------------------------------------------------------------
 
-    def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
-        return name in self._files
+    def find(self, name: str) -> DiskFile | None:
+        """The file of that name, if there is one."""
+        return self._names.get(name)
 
     def names(self) -> list[str]:
         """All files."""
-        return list(self._files)
+        return list(self._names)
 
     def file(self, name: str) -> DiskFile:
         """The file of that name; made if there is none."""
         if not self.power:
-            return _ghost()
-        found = self._files.get(name)
+            return ghost()
+        found = self._names.get(name)
         if found is None:
-            found = self._files[name] = DiskFile()
-            self._operate()
+            found = self._names[name] = DiskFile()
+            self._renamed()
         return found
 
     def delete(self, name: str) -> None:
-        """Remove a file, durably (SQLite asks for the directory to be synced)."""
-        if not self.power:
-            return
-        self._operate()
+        """Remove a file; durable after the next sync of anything."""
+        if self.power and self._names.pop(name, None) is not None:
+            self._renamed()
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name; durable after the next sync of anything."""
         if self.power:
-            self._files.pop(name, None)
+            self._names[to] = self._names.pop(name)
+            self._renamed()
+
+    def sync_names(self) -> None:
+        """Make names made, changed and removed durable."""
+        if self.power:
+            self._operate()
+        if self.power:
+            self._sync_names()
+
+    def _renamed(self) -> None:
+        self._renamings.append(dict(self._names))
+        self._operate()
 
     def write(self, file: DiskFile, data: bytes, offset: int) -> None:
         """Write bytes; un-synced."""
@@ -223,12 +263,12 @@ class Disk:
         for change in file.changes:
             _apply(file.synced, change)
         file.changes.clear()
-        file.linked = True
+        self._sync_names()
 
     @property
     def bytes_used(self) -> int:
         """Bytes of all files as programs see them."""
-        return sum(len(file.seen) for file in self._files.values())
+        return sum(len(file.seen) for file in self._names.values())
 
     def _change(self, file: DiskFile, change: _Write | _Truncate) -> None:
         _apply(file.seen, change)
@@ -245,7 +285,8 @@ class Disk:
                 self._on_power_cut()
 
 
-def _ghost() -> DiskFile:
+def ghost() -> DiskFile:
+    """A file that is nowhere, for a process that is no more."""
     file = DiskFile()
     file.ghost = True
     return file

@@ -5,11 +5,10 @@ exclusive locking mode.
 """
 
 import itertools
-import random
 
 import apsw
 
-from littoral.simulate.disk import Disk, DiskFile, DiskFull, SyncFailed
+from littoral.simulate.disk import Disk, DiskFile, DiskFull, SyncFailed, ghost
 from littoral.simulate.time import EPOCH_MS
 
 _JULIAN_EPOCH_MS = 210_866_760_000_000
@@ -28,20 +27,28 @@ class DiskVfs(apsw.VFS):
     def __init__(self, disk: Disk) -> None:
         self.name = f"littoral-disk-{next(_numbers)}"
         self._disk = disk
+        self._incarnation = disk.incarnation
         super().__init__(self.name, "")
 
     def close(self) -> None:
         """Take the name back. No connection may be open on it."""
         self.unregister()
 
+    @property
+    def _alive(self) -> bool:
+        """Whether the process that uses this VFS is the one that the disk belongs to."""
+        return self._disk.power and self._incarnation == self._disk.incarnation
+
     def xOpen(  # type: ignore[override]  # noqa: N802  # SQLite's names; a file by duck type
         self, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> "_Handle":
         flags[1] = flags[0]
         if name is None:
-            return _Handle(Disk(random.Random(0)), DiskFile(), "")
+            return _Handle(self._disk, ghost(), "")
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
-        if not flags[0] & apsw.SQLITE_OPEN_CREATE and not self._disk.exists(path):
+        if not self._alive:
+            return _Handle(self._disk, ghost(), path)
+        if not flags[0] & apsw.SQLITE_OPEN_CREATE and self._disk.find(path) is None:
             raise apsw.CantOpenError(path)
         file = self._disk.file(path)
         # SQLite shrugs off errors of a checkpoint, but apsw raises what a VFS raised all the same,
@@ -49,11 +56,14 @@ class DiskVfs(apsw.VFS):
         file.faulty = path.endswith("-wal")
         return _Handle(self._disk, file, path)
 
-    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: ARG002, N802
-        self._disk.delete(filename)
+    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
+        if self._alive:
+            self._disk.delete(filename)
+            if syncdir:
+                self._disk.sync_names()
 
     def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: ARG002, N802
-        return self._disk.exists(pathname)
+        return self._disk.find(pathname) is not None
 
     def xFullPathname(self, name: str) -> str:  # noqa: N802
         return name

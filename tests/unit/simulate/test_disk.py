@@ -3,21 +3,18 @@ import random
 import apsw
 import pytest
 
-from littoral.simulate import Disk, DiskVfs, Survival
+from littoral.log import LogInUse
+from littoral.simulate import Disk, DiskFiles, DiskVfs, Survival
 
 MANY = "INSERT INTO t WITH RECURSIVE c(n) AS (VALUES (2) UNION ALL SELECT n + 1 FROM c LIMIT 9999) SELECT n FROM c"
+
+booted = []
+"""A VFS lives as long as its object; connections need theirs until they are closed."""
 
 
 @pytest.fixture
 def disk():
     return Disk(random.Random(1))
-
-
-@pytest.fixture
-def vfs(disk):
-    vfs = DiskVfs(disk)
-    yield vfs
-    vfs.close()
 
 
 def test_what_was_synced_survives_and_what_was_not_may_not(disk):
@@ -43,7 +40,7 @@ def test_a_file_that_was_never_synced_may_be_gone(disk):
     disk.write(disk.file("a"), b"x", 0)
     disk.cut_power(Survival.NOTHING)
     disk.power_on()
-    assert not disk.exists("a")
+    assert disk.find("a") is None
 
 
 def test_un_synced_writes_are_torn_at_sectors():
@@ -74,21 +71,22 @@ def test_the_power_goes_in_the_middle_of_the_nth_operation():
     disk.write(file, b"3", 2)
     disk.sync(disk.file("b"))
     disk.power_on()
-    assert not disk.exists("b")
-    assert not disk.exists("a") or disk.file("a").seen in (b"", b"1", b"12", b"\x002")
+    assert disk.find("b") is None
+    assert disk.find("a") is None or disk.file("a").seen in (b"", b"1", b"12", b"\x002")
 
 
-def test_a_killed_process_loses_no_page_cache_and_its_handles(disk, vfs):
-    connection = open_database(vfs)
+def test_a_killed_process_loses_no_page_cache_and_its_handles(disk):
+    connection = open_database(disk)
     connection.execute("INSERT INTO t VALUES (1)")
     disk.kill_process()
     connection.execute("INSERT INTO t VALUES (2)")
     connection.close()
-    assert rows(open_database(vfs)) == [1]
+    assert rows(open_database(disk)) == [1]
 
 
-def open_database(vfs, synchronous="FULL"):
-    connection = apsw.Connection("db", vfs=vfs.name)
+def open_database(disk, synchronous="FULL"):
+    booted.append(DiskVfs(disk))
+    connection = apsw.Connection("db", vfs=booted[-1].name)
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous}")
@@ -101,10 +99,10 @@ def rows(connection):
     return [n for (n,) in connection.execute("SELECT n FROM t ORDER BY n")]
 
 
-def insert_until_the_power_goes(disk, vfs, synchronous):
+def insert_until_the_power_goes(disk, synchronous):
     """Return what was acknowledged while there was power."""
     acknowledged = []
-    connection = open_database(vfs, synchronous)
+    connection = open_database(disk, synchronous)
     for n in range(12):
         connection.execute("INSERT INTO t VALUES (?)", (n,))
         if disk.power:
@@ -116,20 +114,16 @@ def insert_until_the_power_goes(disk, vfs, synchronous):
 def survive(seed, cut_at, synchronous):
     """Crash at an operation; return whether power went, what was acknowledged, what is there."""
     disk = Disk(random.Random(seed * 1000 + cut_at))
-    vfs = DiskVfs(disk)
-    try:
-        disk.cut_after(cut_at)
-        acknowledged = insert_until_the_power_goes(disk, vfs, synchronous)
-        went = not disk.power
-        disk.power_on()
-        disk.spare()
-        connection = open_database(vfs)
-        found = rows(connection)
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        connection.close()
-        return went, acknowledged, found
-    finally:
-        vfs.close()
+    disk.cut_after(cut_at)
+    acknowledged = insert_until_the_power_goes(disk, synchronous)
+    went = not disk.power
+    disk.power_on()
+    disk.spare()
+    connection = open_database(disk)
+    found = rows(connection)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+    return went, acknowledged, found
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -155,8 +149,8 @@ def test_the_disk_catches_a_store_that_does_not_sync():
     assert lost > 10
 
 
-def test_a_full_disk_refuses_and_goes_on(disk, vfs):
-    connection = open_database(vfs)
+def test_a_full_disk_refuses_and_goes_on(disk):
+    connection = open_database(disk)
     connection.execute("INSERT INTO t VALUES (1)")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     disk.bytes_max = disk.bytes_used + 4096
@@ -169,9 +163,54 @@ def test_a_full_disk_refuses_and_goes_on(disk, vfs):
     connection.close()
 
 
-def test_a_failed_sync_is_an_io_error(disk, vfs):
-    connection = open_database(vfs)
+def test_a_failed_sync_is_an_io_error(disk):
+    connection = open_database(disk)
     disk.fail_syncs(1)
     with pytest.raises(apsw.IOError):
         connection.execute("INSERT INTO t VALUES (1)")
     connection.close()
+
+
+def test_names_come_back_in_the_order_in_which_they_were_made():
+    seen = set()
+    for seed in range(50):
+        disk = Disk(random.Random(seed))
+        disk.sync(disk.file("a"))
+        disk.rename("a", "b")
+        disk.file("c")
+        disk.delete("b")
+        disk.cut_power(Survival.ANYTHING)
+        disk.power_on()
+        seen.add(tuple(disk.names()))
+    assert seen == {("a",), ("b",), ("b", "c"), ("c",)}
+
+
+def test_names_are_durable_after_a_sync(disk):
+    disk.sync(disk.file("a"))
+    disk.rename("a", "b")
+    disk.sync_names()
+    disk.cut_power(Survival.NOTHING)
+    disk.power_on()
+    assert disk.names() == ["b"]
+
+
+def test_a_directory_belongs_to_one_process_until_it_dies(disk):
+    first = DiskFiles(disk)
+    first.lock()
+    with pytest.raises(LogInUse):
+        DiskFiles(disk).lock()
+    disk.kill_process()
+    second = DiskFiles(disk)
+    second.lock()
+    first.unlock()
+    first.write("a", 0, b"from the dead")
+    with pytest.raises(LogInUse):
+        DiskFiles(disk).lock()
+    second.write("a", 0, b"alive")
+    assert (second.size("a"), second.read("a", 2, 99)) == (5, b"ive")
+    second.rename("a", "b")
+    assert (second.size("a"), second.read("a", 0, 1)) == (None, b"")
+    second.sync()
+    second.remove("b")
+    second.unlock()
+    assert disk.names() == []

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from littoral.log.errors import LogClosed
+from littoral.log import LogClosed
 from littoral.simulate import EPOCH_MS, SeededEntropy, VirtualClock, VirtualCommitter, run
 
 
