@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from littoral.kernel.ids import NodeId
 
+NOBODY = NodeId("")
+"""A peer that has not said its name yet."""
+
 VERSION_MIN = 1
 VERSION_MAX = 1
 """Versions of the link that this release speaks; the hello picks the highest in common."""
@@ -73,7 +76,7 @@ class Scope:
     """What a peer may see of our records: everything, or what belongs to some tenants."""
 
     everything: bool = False
-    node: NodeId = NodeId("")
+    node: NodeId = NOBODY
     tenants: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset()
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId, Origin
-from littoral.log import ClassUsage, Cursor, Headers, LogStatistics, Opened, Record, RecordClass
+from littoral.log import ClassUsage, Cursor, Headers, LogStatistics, Opened, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,9 @@ class LinkLog(Protocol):
     node: NodeId
     origin: Origin
     opened: Opened
+    committed: int
+    last_hlc: int
 
-    @property
-    def committed(self) -> int: ...
-    @property
-    def last_hlc(self) -> int: ...
     def append(
         self,
         cls: int,
@@ -109,6 +107,10 @@ class LinkLog(Protocol):
     def raise_high_water(self, origin: Origin, cls: int, oseq: int) -> None: ...
     def put(self, space: str, key: str, value: bytes | None) -> None: ...
     def get(self, space: str, key: str) -> bytes | None: ...
+    def scan(
+        self, space: str, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> list[tuple[str, bytes]]: ...
+    async def wait(self, seq: int | None = None) -> None: ...
     def on_commit(self, callback: Callable[[LittoralError | None], None]) -> None: ...
     def on_abort(self, hook: Callable[[LittoralError], None]) -> None: ...
     def listen(self, listener: Callable[[Sequence[Record]], None]) -> None: ...
@@ -117,15 +119,13 @@ class LinkLog(Protocol):
         after: int,
         *,
         limit: int,
-        cls: RecordClass | None = None,
+        cls: int | None = None,
         origin: Origin | None = None,
     ) -> list[Record]: ...
-    def cursor(
-        self, name: str, *, pinned: bool = False, cls: RecordClass | None = None
-    ) -> Cursor: ...
+    def cursor(self, name: str, *, pinned: bool = False, cls: int | None = None) -> Cursor: ...
     def statistics(self) -> LogStatistics: ...
     def usage(self) -> Sequence[ClassUsage]: ...
-    def oldest(self, cls: RecordClass | None = None) -> int: ...
+    def oldest(self, cls: int | None = None) -> int: ...
 
 
 class Applies(Protocol):
@@ -135,17 +135,5 @@ class Applies(Protocol):
         """Take one record of another log into the open batch; never seen before, in order.
 
         It appends the record itself (`Log.append_remote`), whatever it makes of it.
-        """
-        ...
-
-
-class LiveMessages(Protocol):
-    """Messages to and from things, as the link sees them: opaque bytes with a deadline."""
-
-    async def deliver(self, message: bytes, *, timeout_s: float) -> bytes:
-        """Hand a message that came over the link to its receiver here; return the answer.
-
-        Raises:
-            LittoralError: nobody is there, or nobody answered in time; its code travels back.
         """
         ...

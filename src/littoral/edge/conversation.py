@@ -1,0 +1,484 @@
+"""The shell of one session: a channel on one side, the log on the other. It decides nothing."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from littoral.edge.core import (
+    Advanced,
+    Answered,
+    Apply,
+    Close,
+    Deliver,
+    Effect,
+    Forget,
+    Greeted,
+    LinkSession,
+    Lost,
+    Measured,
+    Now,
+    Opened,
+    Restamp,
+    RolledBack,
+    Transmit,
+    relevant,
+)
+from littoral.edge.core.frames import Hello
+from littoral.edge.errors import ChannelClosed
+from littoral.edge.inflow import SPACE, Gate, Inflow
+from littoral.edge.meter import Meter, OwnRecords
+from littoral.edge.model import LIVE_PENDING_MAX, LinkPhase, LinkSettings, Scope
+from littoral.edge.ports import FrameChannel, LinkLog
+from littoral.edge.refusals import Refusals, ranges_of
+from littoral.kernel import json
+from littoral.kernel.errors import LittoralError
+from littoral.kernel.ids import NodeId, Origin
+from littoral.kernel.time import Clock
+from littoral.log import Cursor, Record, RecordClass
+
+APPLY_CHUNK = 128
+"""Records applied before others on the loop get their turn: about 2 ms."""
+
+CLOSE_GRACE_S = 1.0
+"""How long a session that is over may take to say so."""
+
+
+class Host(Protocol):
+    """Whoever holds the conversation: the uplink or the downlink."""
+
+    async def admit(self, conversation: "Conversation", hello: Hello) -> Scope:
+        """Check who came; return what it may see. Raise a `LittoralError` to refuse it."""
+        ...
+
+    def opened(self, conversation: "Conversation") -> None:
+        """Records and messages may flow."""
+        ...
+
+    async def answer(
+        self, conversation: "Conversation", topic: str, body: bytes, ttl_s: float, *, wanted: bool
+    ) -> bytes:
+        """Take a live message; raise a `LittoralError` if that is not possible."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkParts:
+    """What every conversation of a node shares."""
+
+    log: LinkLog
+    clock: Clock
+    settings: LinkSettings
+    own: OwnRecords
+    refusals: Refusals
+    gate: Gate
+    software: str = ""
+
+
+class Conversation:
+    """Runs one `LinkSession` over one `FrameChannel` until either ends."""
+
+    def __init__(
+        self,
+        parts: LinkParts,
+        channel: FrameChannel,
+        *,
+        host: Host,
+        inflow: Inflow,
+        meter: Meter | None = None,
+        cursors: Callable[[NodeId, RecordClass], Cursor],
+        is_client: bool,
+    ) -> None:
+        self.channel = channel
+        self.inflow = inflow
+        self.meter = meter or Meter(parts.log, parts.own, parts.clock)
+        self.peer = NodeId("")
+        self.over: tuple[str, str] | None = None
+        self._parts = parts
+        self._log = parts.log
+        self._host = host
+        self._make_cursor = cursors
+        self._cursors: dict[int, Cursor] = {}
+        self._scope = Scope()
+        self._out: deque[bytes] = deque()
+        self._applies: deque[Apply] = deque()
+        self._waiting: dict[int, Callable[[Answered], None]] = {}
+        self._delivering = 0
+        self._wake = asyncio.Event()
+        self._drained = True
+        self._low_at = 0.0
+        self._pongs: list[asyncio.Future[None]] = []
+        self._tasks: asyncio.TaskGroup | None = None
+        epochs = parts.log.opened.epochs
+        self._session = LinkSession(
+            node=parts.log.node,
+            chain=[(e.origin, e.previous_seq) for e in epochs],
+            head=parts.log.committed,
+            settings=parts.settings,
+            now=self._now(),
+            is_client=is_client,
+            software=parts.software,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both hellos are done and nothing has ended it."""
+        return self._session.phase is LinkPhase.OPEN
+
+    @property
+    def peer_origin(self) -> str:
+        """The peer's current epoch, as its hello said; empty before it."""
+        hello = self._session.peer
+        return hello.chain[-1][0] if hello is not None and hello.chain else ""
+
+    async def run(self) -> None:
+        """Talk until the session is over; `over` then says why. Never raises for the peer's sake."""
+        self.meter.state.link = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                reader = tasks.create_task(self._read_loop())
+                ticker = tasks.create_task(self._tick_loop())
+                self._perform()
+                await self._send_loop()
+                self._tasks = None
+                reader.cancel()
+                ticker.cancel()
+        finally:
+            self._tasks = None
+            self._session.abandon()
+            self._perform()
+            self._cut_off()
+            await self.channel.close(self.over[1] if self.over else "")
+
+    def note(self, newest: dict[int, int]) -> None:
+        """Own records were committed."""
+        for cls, seq in newest.items():
+            self._session.note(cls, seq)
+        self._wake.set()
+
+    def ask(
+        self, topic: str, body: bytes, *, ttl_s: float, done: Callable[[Answered], None]
+    ) -> None:
+        """Send a live message; ``done`` is called once. Raises `LinkBusy`."""
+        number = self._session.ask(topic, body, ttl_s=ttl_s, now=self._now())
+        self._waiting[number] = done
+        self._perform()
+
+    def tell(self, topic: str, body: bytes, *, ttl_s: float) -> None:
+        """Send a live message that wants no answer."""
+        self._session.tell(topic, body, ttl_s=ttl_s)
+        self._perform()
+
+    def stop(self, code: str, reason: str) -> None:
+        """End the session from here; the peer is told."""
+        self._session.close(code, reason)
+        self._perform()
+
+    async def is_alive(self, within_s: float) -> bool:
+        """Whether the peer answers a ping in time."""
+        if not self.is_open:
+            return False
+        pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self._session.probe(self._now())
+        self._perform()
+        try:
+            async with asyncio.timeout(within_s):
+                await pong
+        except (TimeoutError, ChannelClosed):
+            return False
+        return True
+
+    def release_held(self) -> None:
+        """Stamp held records anew if the peer would take them now."""
+        skew = self.meter.state.skew_ms
+        if self.is_open and skew is not None:
+            self._parts.refusals.release(peer_now_ms=self._parts.clock.now_ms() + skew)
+
+    # The three loops.
+
+    async def _read_loop(self) -> None:
+        try:
+            while self._session.phase is not LinkPhase.CLOSED:
+                data = await self.channel.receive()
+                self._session.receive(data, self._now())
+                self._perform()
+                while self._applies:
+                    await self._apply(self._applies.popleft())
+        except ChannelClosed as e:
+            self.over = self.over or (e.code, e.message)
+            self._session.abandon()
+            self._perform()
+        except LittoralError as e:
+            self.stop(e.code, str(e))
+
+    async def _tick_loop(self) -> None:
+        try:
+            while self._session.phase is not LinkPhase.CLOSED:
+                now_s = self._now().s
+                await asyncio.sleep(max(0.001, self._session.deadline() - now_s))
+                self._session.tick(self._now(), committed=self._log.committed)
+                self._perform()
+                self.release_held()
+        except LittoralError as e:
+            self.stop(e.code, str(e))
+        # The sender may be stuck in a transport that nobody reads.
+        await asyncio.sleep(CLOSE_GRACE_S)
+        await self.channel.close()
+
+    async def _send_loop(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                self._session.flush()
+                self._interpret()
+                while self._out:
+                    await self.channel.send(self._out.popleft())
+                if self._session.phase is LinkPhase.CLOSED:
+                    return
+                if self._pump():
+                    await asyncio.sleep(0)
+                else:
+                    await self._rest()
+        except ChannelClosed as e:
+            self.over = self.over or (e.code, e.message)
+
+    async def _rest(self) -> None:
+        """Wait for something to send; small loads of telemetry wait for company."""
+        waits = self._session.next_read() is not None
+        try:
+            async with asyncio.timeout(self._parts.settings.linger_s if waits else None):
+                await self._wake.wait()
+        except TimeoutError:
+            self._drained = False
+
+    def _pump(self) -> bool:
+        """Read once from the log and give it to the session; False if there is nothing to do."""
+        read = self._session.next_read()
+        if read is None:
+            return False
+        now_s = self._now().s
+        low = self._drained and not self._session.has_urgent
+        if low and now_s - self._low_at < self._parts.settings.linger_s:
+            return False
+        self._low_at = now_s
+        committed = self._log.committed
+        try:
+            found = self._log.read(read.after, limit=read.limit, cls=read.cls, origin=read.origin)
+        except LittoralError as e:
+            self._session.close(e.code, str(e))
+            self._interpret()
+            return True
+        self._drained = len(found) < read.limit
+        before = self._session.sent_records
+        self._session.supply(read, found, committed=committed, keep=self._keeps)
+        self.meter.state.sent_records += self._session.sent_records - before
+        self._interpret()
+        return True
+
+    def _keeps(self, record: Record) -> bool:
+        return relevant(record, self._scope)
+
+    # Effects.
+
+    def _perform(self) -> None:
+        """Do what the session asks, and wake the sender: there may be something for it."""
+        self._interpret()
+        self._wake.set()
+
+    def _interpret(self) -> None:
+        for effect in self._session.take():
+            self._perform_one(effect)
+
+    def _perform_one(self, effect: Effect) -> None:
+        match effect:
+            case Transmit(data):
+                self._out.append(data)
+            case Apply():
+                self._applies.append(effect)
+            case Advanced():
+                self._advance(effect)
+            case Deliver():
+                self._deliver(effect)
+            case Answered(number):
+                done = self._waiting.pop(number, None)
+                if done is not None:
+                    done(effect)
+            case Measured(round_trip_s, skew_ms):
+                self._measure(round_trip_s, skew_ms)
+            case _:
+                self._perform_rare(effect)
+
+    def _perform_rare(
+        self, effect: Greeted | Opened | RolledBack | Restamp | Forget | Close
+    ) -> None:
+        match effect:
+            case Greeted(hello):
+                self._spawn(self._admit, hello)
+            case Opened():
+                self._open()
+            case RolledBack(lost):
+                self._recover(lost)
+            case Restamp(origin, cls, ranges):
+                self._hold(origin, cls, ranges)
+            case Forget(origin, cls, oseq):
+                self._parts.refusals.settled(origin, cls, oseq)
+            case Close(code, reason):
+                self.over = self.over or (code, reason)
+                self._cut_off()
+            case _:
+                assert_never(effect)
+
+    def _spawn(self, work: Callable[..., Coroutine[None, None, None]], *args: object) -> None:
+        if self._tasks is not None:
+            self._tasks.create_task(work(*args))
+
+    def _open(self) -> None:
+        state = self.meter.state
+        state.session = True
+        state.sessions += 1
+        state.since_ms = self._parts.clock.now_ms()
+        state.acked_at_s = self._now().s
+        for cls in RecordClass:
+            self._cursors[int(cls)] = self._make_cursor(self.peer, cls)
+        for origin, cls_, ranges in self._parts.refusals.open_for(self.peer):
+            self._session.refuse(origin, cls_, ranges, self._now())
+        self._host.opened(self)
+
+    def _cut_off(self) -> None:
+        state = self.meter.state
+        if state.session or state.link:
+            state.since_ms = self._parts.clock.now_ms()
+        state.link = state.session = False
+        if self.over is not None:
+            state.last_error = self.over[1]
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_exception(ChannelClosed("the session is over."))
+        self._pongs.clear()
+
+    async def _admit(self, hello: Hello) -> None:
+        self.peer = NodeId(hello.node)
+        try:
+            self._scope = await self._host.admit(self, hello)
+        except LittoralError as e:
+            self._session.close(e.code, str(e))
+        else:
+            self._session.greet(self.inflow.held(self.peer), self._now())
+        self._perform()
+
+    def _advance(self, effect: Advanced) -> None:
+        cursor = self._cursors.get(effect.cls)
+        if cursor is None:
+            cursor = self._cursors[effect.cls] = self._make_cursor(
+                self.peer, RecordClass(effect.cls)
+            )
+        if effect.seq > cursor.position:
+            cursor.advance(effect.seq)
+        self.meter.acknowledged(
+            effect.cls, effect.records, effect.payload_bytes, drained=effect.drained
+        )
+
+    def _measure(self, round_trip_s: float, skew_ms: int) -> None:
+        self.meter.state.round_trip_s = round_trip_s
+        self.meter.state.skew_ms = skew_ms
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_result(None)
+        self._pongs.clear()
+
+    async def _apply(self, frame: Apply) -> None:
+        await self._parts.gate.enter(frame.raw_bytes)
+        taken = False
+        try:
+            await self._take(frame)
+            taken = True
+        finally:
+            # Also after an error: what was appended before it is in the batch.
+            whole = taken
+            self._log.on_commit(lambda error: self._committed(frame, error, taken=whole))
+        await asyncio.sleep(0)
+
+    async def _take(self, frame: Apply) -> None:
+        refused: list[int] = []
+        for start in range(0, len(frame.records), APPLY_CHUNK):
+            if start:
+                await asyncio.sleep(0)
+            part = frame.records[start : start + APPLY_CHUNK]
+            now_ms = self._parts.clock.now_ms()
+            refused += self.inflow.apply(frame, part, peer=self.peer, now_ms=now_ms)
+        if refused:
+            ranges = ranges_of(refused)
+            self._parts.refusals.note(frame.origin, frame.cls, ranges)
+            self._session.refuse(frame.origin, frame.cls, ranges, self._now())
+        self.inflow.finish(frame, peer=self.peer)
+        state = self.meter.state
+        state.received_records += len(frame.records)
+        state.received.add(len(frame.records), self._now().s)
+
+    def _committed(self, frame: Apply, error: LittoralError | None, *, taken: bool) -> None:
+        self._parts.gate.leave(frame.raw_bytes)
+        if error is not None:
+            self.stop(error.code, f"the records could not be stored: {error}")
+        elif taken:
+            self._session.committed(frame)
+            self._wake.set()
+
+    def _deliver(self, effect: Deliver) -> None:
+        if self._delivering >= LIVE_PENDING_MAX:
+            self._session.answer(
+                effect.id, b"", code="link.busy", message="too many messages at once."
+            )
+            return
+        self._delivering += 1
+        self._spawn(self._serve, effect)
+
+    async def _serve(self, effect: Deliver) -> None:
+        body, code, message = b"", "", ""
+        try:
+            body = await self._host.answer(
+                self, effect.topic, effect.body, effect.ttl_s, wanted=effect.wants_answer
+            )
+        except LittoralError as e:
+            code, message = e.code, str(e)
+        finally:
+            self._delivering -= 1
+        if effect.wants_answer:
+            self._session.answer(effect.id, body, code=code, message=message)
+            self._perform()
+
+    def _hold(self, origin: str, cls: int, ranges: tuple[tuple[int, int], ...]) -> None:
+        done = self._parts.refusals.hold(self.peer, origin, cls, ranges)
+
+        def tell(error: LittoralError | None) -> None:
+            if error is None:
+                self._session.settle(origin, cls, done)
+                self._perform()
+
+        self._log.on_commit(tell)
+
+    def _recover(self, lost: tuple[Lost, ...]) -> None:
+        """Report a roll-back once, and ask for what the peer still has of it."""
+        news = []
+        for gap in lost:
+            held = max(gap.after, self._log.high_water(Origin(gap.origin), gap.cls))
+            if held >= gap.upto:
+                continue
+            self._session.want_back(gap.origin, gap.cls, held)
+            key = f"rollback/{gap.origin}/{gap.cls}"
+            reported = self._log.get(SPACE, key)
+            if reported is None or int(reported) < gap.upto:
+                self._log.put(SPACE, key, str(gap.upto).encode())
+                name = RecordClass(gap.cls).name.lower()
+                news.append(
+                    {"origin": gap.origin, "class": name, "from": gap.after + 1, "to": gap.upto}
+                )
+        if news:
+            report = json.encode({"peer": self.peer, "lost": news})
+            entity = f"log:{self._log.node}"
+            self._log.append(RecordClass.EVENT, "link.rollback", entity, 0, 0, "/", report)
+
+    def _now(self) -> Now:
+        return Now(self._parts.clock.monotonic_s(), self._parts.clock.now_ms())

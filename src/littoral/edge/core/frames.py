@@ -1,0 +1,245 @@
+"""The frames of a link, and how they become bytes.
+
+A frame is a msgpack array that begins with its type's letter. Fields are only ever added at the
+end, so a reader of an older release ignores what it does not know; whole unknown frames too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import zstandard
+
+from littoral.edge.errors import LinkPeerError
+from littoral.edge.model import COMPRESS_FROM_BYTES, RAW_BYTES_MAX
+from littoral.log import Record
+
+REPLAY = 1
+"""Flag: these records waited in a backlog; readers are told."""
+TAIL = 2
+"""Flag: these are the receiver's own records, offered back after its roll-back."""
+
+
+class Known(NamedTuple):
+    """Up to which ``oseq`` a node holds an origin's records of one class."""
+
+    origin: str
+    cls: int
+    oseq: int
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """What travels; see the subclasses."""
+
+
+class Hello(Frame, frozen=True, array_like=True, tag="h"):
+    """Who I am, what I speak, which epochs my log had, and how much may be in flight to me."""
+
+    node: str
+    version_min: int
+    version_max: int
+    chain: list[tuple[str, int]]
+    """My epochs, oldest first: origin, and the seq after which it began."""
+    head: int
+    window_records: int
+    window_bytes: int
+    now_ms: int
+    software: str = ""
+
+
+class Holdings(Frame, frozen=True, array_like=True, tag="k"):
+    """What I have of your records; your sender starts there. The hello's second half."""
+
+    known: list[Known]
+
+
+class Records(Frame, frozen=True, array_like=True, tag="r"):
+    """Records of one origin and class, in order, and how far the sender has looked."""
+
+    origin: str
+    cls: int
+    first: int
+    last: int
+    """oseq of the first and the last record; 0 if there is none."""
+    scanned_to: int
+    """All records of this origin and class up to here were sent, or are not for the receiver."""
+    count: int
+    raw_bytes: int
+    flags: int
+    zipped: bool
+    blob: bytes
+
+
+class Ack(Frame, frozen=True, array_like=True, tag="a"):
+    """Committed here: everything of these origins and classes up to these oseqs."""
+
+    entries: list[Known]
+
+
+class Credit(Frame, frozen=True, array_like=True, tag="c"):
+    """So many more records and bytes may be in flight to me."""
+
+    records: int
+    raw_bytes: int
+
+
+class Refused(Frame, frozen=True, array_like=True, tag="x"):
+    """Not taken: these ranges of your records; their stamps are ahead of my clock by too much."""
+
+    origin: str
+    cls: int
+    ranges: list[tuple[int, int]]
+    now_ms: int
+
+
+class Settled(Frame, frozen=True, array_like=True, tag="s"):
+    """What you refused of these records up to ``oseq`` is durably taken care of here."""
+
+    origin: str
+    cls: int
+    oseq: int
+
+
+class Wanted(Frame, frozen=True, array_like=True, tag="w"):
+    """I have lost my own records of this origin and class after ``oseq``: send them back."""
+
+    origin: str
+    cls: int
+    oseq: int
+
+
+class Live(Frame, frozen=True, array_like=True, tag="m"):
+    """A live message; worth nothing after ``ttl_ms``."""
+
+    id: int
+    topic: str
+    ttl_ms: int
+    body: bytes
+    wants_answer: bool = True
+
+
+class Answer(Frame, frozen=True, array_like=True, tag="p"):
+    """The answer to a live message: a body, or the code and sentence of a refusal."""
+
+    id: int
+    body: bytes
+    code: str = ""
+    message: str = ""
+
+
+class Ping(Frame, frozen=True, array_like=True, tag="i"):
+    """Are you there, and what time is it with you?"""
+
+    id: int
+
+
+class Pong(Frame, frozen=True, array_like=True, tag="o"):
+    """Here I am; it is ``now_ms`` here."""
+
+    id: int
+    now_ms: int
+
+
+class Bye(Frame, frozen=True, array_like=True, tag="b"):
+    """The session ends; ``code`` is for programs, ``reason`` for people."""
+
+    code: str
+    reason: str
+
+
+AnyFrame = (
+    Hello
+    | Holdings
+    | Records
+    | Ack
+    | Credit
+    | Refused
+    | Settled
+    | Wanted
+    | Live
+    | Answer
+    | Ping
+    | Pong
+    | Bye
+)
+_TAGS = frozenset("hkracxswmpiob")
+
+WireRecord = tuple[
+    int, int, int | None, str, str, str, bytes, Mapping[str, Any] | None
+]  # oseq, hlc, device_time, kind, entity, path, value, headers
+
+_encoder = msgspec.msgpack.Encoder()
+_frames: msgspec.msgpack.Decoder[AnyFrame] = msgspec.msgpack.Decoder(AnyFrame)
+_records: msgspec.msgpack.Decoder[list[WireRecord]] = msgspec.msgpack.Decoder(list[WireRecord])
+_compressor = zstandard.ZstdCompressor(level=1)
+_decompressor = zstandard.ZstdDecompressor()
+
+encode = _encoder.encode
+"""Frame to bytes."""
+
+
+def decode(data: bytes) -> AnyFrame | None:
+    """Read one frame; None if it is of a type that this release does not know.
+
+    Raises:
+        LinkPeerError: not a frame.
+    """
+    try:
+        return _frames.decode(data)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as e:
+        if _is_unknown(data):
+            return None
+        raise LinkPeerError(f"the peer sent a frame that cannot be read: {e}.") from e
+
+
+def _is_unknown(data: bytes) -> bool:
+    try:
+        parts = msgspec.msgpack.decode(data, type=list[Any])
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
+        return False
+    return bool(parts) and isinstance(parts[0], str) and parts[0] not in _TAGS
+
+
+def pack(records: Sequence[Record]) -> tuple[bytes, int, bool]:
+    """Records as a blob; its size before compression, and whether it is compressed."""
+    raw = _encoder.encode([(r[12], r[1], r[2], r[4], r[5], r[8], r[9], r[10]) for r in records])
+    if len(raw) < COMPRESS_FROM_BYTES:
+        return raw, len(raw), False
+    return _compressor.compress(raw), len(raw), True
+
+
+def unpack(frame: Records) -> list[WireRecord]:
+    """The records of a frame, checked against what its header says.
+
+    Raises:
+        LinkPeerError: damaged, too large, or not what the header announced.
+    """
+    blob = frame.blob
+    if frame.zipped:
+        try:
+            size = zstandard.frame_content_size(blob)
+            if not 0 <= size <= RAW_BYTES_MAX or size != frame.raw_bytes:
+                raise LinkPeerError(f"a blob says that it holds {size} bytes.")
+            blob = _decompressor.decompress(blob)
+        except zstandard.ZstdError as e:
+            raise LinkPeerError(f"a blob cannot be inflated: {e}.") from e
+    if len(blob) != frame.raw_bytes:
+        raise LinkPeerError(f"a blob has {len(blob)} bytes, not {frame.raw_bytes}.")
+    try:
+        wire = _records.decode(blob)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as e:
+        raise LinkPeerError(f"a blob holds no records: {e}.") from e
+    _check(frame, wire)
+    return wire
+
+
+def _check(frame: Records, wire: list[WireRecord]) -> None:
+    if len(wire) != frame.count:
+        raise LinkPeerError(f"a frame holds {len(wire)} records, not {frame.count}.")
+    last = frame.first - 1
+    for item in wire:
+        if item[0] <= last:
+            raise LinkPeerError("the records of a frame are out of order.")
+        last = item[0]
+    if wire and (wire[0][0] != frame.first or last != frame.last):
+        raise LinkPeerError("a frame's records are not those that it announces.")

@@ -1,0 +1,237 @@
+"""The sending half of a session: positions, what is in flight, credit, and who goes next."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from littoral.edge.core.resume import Span
+from littoral.edge.model import FRAME_RAW_TARGET, FRAME_RECORDS_MAX
+from littoral.kernel.ids import Origin
+from littoral.log import Record, RecordClass
+
+WEIGHTS = {0: 64, 1: 16, 2: 8, 3: 4, 4: 1}
+"""Share of the link per class when all have a backlog: alarms overtake, nothing starves."""
+
+RECORD_BYTES = 64
+"""What a record costs beside its value and path; an estimate, for budgets only."""
+
+TELL_EVERY_SEQS = 4096
+"""Scanned records of others' scope after which the peer is told how far we have looked."""
+
+
+class Read(NamedTuple):
+    """What to read next from the log: records of ``origin`` and ``cls`` with seq > ``after``."""
+
+    origin: Origin
+    cls: int
+    after: int
+    limit: int
+    skip_oseq: int
+    """Of a lost tail: records up to this oseq are not wanted."""
+    tail: bool
+
+
+class InFlight(NamedTuple):
+    """One frame that is not acknowledged yet."""
+
+    scanned_to: int
+    records: int
+    payload_bytes: int
+
+
+@dataclass(slots=True)
+class Lane:
+    """One class on its way to the peer."""
+
+    cls: int
+    position: int
+    """Read and sent up to here."""
+    newest: int
+    """Own records are committed up to here, as far as we know."""
+    told: int
+    """The peer knows that we looked up to here."""
+    turn: float = 0.0
+    record_bytes: int = 256
+    """Average of what was read lately, to choose how much to read."""
+
+
+@dataclass(slots=True)
+class Tail:
+    """A peer's own records, offered back after its roll-back."""
+
+    origin: Origin
+    cls: int
+    skip_oseq: int
+    position: int = 0
+
+
+def size_of(record: Record) -> int:
+    """About how many bytes a record is on the wire, before compression."""
+    return len(record.value) + len(record.path) + len(record.entity) + RECORD_BYTES
+
+
+def _fitting(records: Sequence[Record]) -> int:
+    """How many of ``records`` fit into one frame; at least one if there is one."""
+    total = 0
+    for count, record in enumerate(records):
+        total += size_of(record)
+        if total > FRAME_RAW_TARGET and count:
+            return count
+    return len(records)
+
+
+class Outflow:
+    """Chooses what to read and send; never more than the peer's credit allows.
+
+    Invariant: per class, frames leave in order of seq, so one ``oseq`` acknowledges all before it.
+    """
+
+    def __init__(self, epochs: Sequence[Span], *, head: int, records: int, raw_bytes: int) -> None:
+        self._epochs = list(epochs)
+        self._lanes = {int(c): Lane(int(c), 0, head, 0) for c in RecordClass}
+        self._flying: dict[int, deque[InFlight]] = {int(c): deque() for c in RecordClass}
+        self._tails: deque[Tail] = deque()
+        self.credit_records = records
+        self.credit_bytes = raw_bytes
+        self.head = head
+
+    def start(self, positions: dict[int, int]) -> None:
+        """Begin each class behind what the peer holds."""
+        for cls, lane in self._lanes.items():
+            lane.position = lane.told = positions.get(cls, 0)
+
+    def note(self, cls: int, newest: int) -> None:
+        """Own records of ``cls`` are committed up to ``newest``."""
+        lane = self._lanes[cls]
+        if lane.position >= lane.newest < newest:
+            # It was idle: it enters beside the others, not with the turns that it did not use.
+            active = [x.turn for x in self._lanes.values() if x.position < x.newest]
+            lane.turn = max(lane.turn, min(active, default=lane.turn))
+        lane.newest = max(lane.newest, newest)
+
+    def want_back(self, origin: Origin, cls: int, oseq: int) -> None:
+        """The peer asks for its own records after ``oseq``."""
+        self._tails.append(Tail(origin, cls, oseq))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing known waits to be read."""
+        return not self._tails and all(x.position >= x.newest for x in self._lanes.values())
+
+    def has_urgent(self) -> bool:
+        """Whether something above telemetry waits to be read."""
+        return any(x.position < x.newest and c <= RecordClass.STATE for c, x in self._lanes.items())
+
+    def next_read(self) -> Read | None:
+        """What to read now; None if nothing waits or the peer's credit is used up."""
+        if self.credit_records <= 0 or self.credit_bytes <= 0:
+            return None
+        if self._tails:
+            tail = self._tails[0]
+            limit = min(FRAME_RECORDS_MAX, self.credit_records)
+            return Read(tail.origin, tail.cls, tail.position, limit, tail.skip_oseq, tail=True)
+        ready = [x for x in self._lanes.values() if x.position < x.newest]
+        if not ready:
+            return None
+        lane = min(ready, key=lambda x: (x.turn, x.cls))
+        span = self._span(lane.position)
+        limit = min(
+            FRAME_RECORDS_MAX,
+            self.credit_records,
+            max(1, FRAME_RAW_TARGET // lane.record_bytes),
+        )
+        return Read(span.origin, lane.cls, max(lane.position, span.start), limit, 0, tail=False)
+
+    def _span(self, position: int) -> Span:
+        for span in self._epochs:
+            if span.end is None or position < span.end:
+                return span
+        raise AssertionError("the last epoch has no end")
+
+    def took(self, read: Read, found: Sequence[Record], *, committed: int) -> tuple[int, int]:
+        """Note what a read has found.
+
+        Returns:
+            How many of ``found`` go into this frame (it has a size), and up to which seq the log
+            has then been looked through: a read that found fewer than it might have has seen the
+            epoch to its end, or to ``committed``.
+        """
+        count = _fitting(found)
+        if read.tail:
+            if found:
+                self._tails[0].position = found[count - 1].seq
+            else:
+                self._tails.popleft()
+            return count, 0
+        lane = self._lanes[read.cls]
+        if found:
+            average = sum(map(size_of, found)) // len(found)
+            lane.record_bytes = max(1, (lane.record_bytes + average) // 2)
+        if found and (count < len(found) or len(found) >= read.limit):
+            lane.position = found[count - 1].seq
+        else:
+            end = self._span(lane.position).end
+            lane.position = max(lane.position, committed if end is None else end)
+        return count, lane.position
+
+    def pass_over(self, committed: int) -> list[tuple[int, int]]:
+        """Classes without own records up to ``committed``: their new positions, nothing to send."""
+        moved = []
+        for cls, lane in self._lanes.items():
+            idle = lane.newest <= lane.position < committed and not self._flying[cls]
+            if idle:
+                lane.position = committed
+                moved.append((cls, committed))
+        return moved
+
+    def should_tell(self, cls: int) -> bool:
+        """Whether the peer should hear how far we looked although it gets no record."""
+        lane = self._lanes[cls]
+        return lane.position - lane.told >= TELL_EVERY_SEQS
+
+    def untold(self) -> list[tuple[Origin, int, int]]:
+        """Classes of which the peer does not know how far we looked: origin, class, seq."""
+        current = self._epochs[-1]
+        return [
+            (current.origin, x.cls, x.position)
+            for x in self._lanes.values()
+            if x.position > max(x.told, current.start) and not self._flying[x.cls]
+        ]
+
+    def is_drained(self, cls: int) -> bool:
+        """Whether nothing of ``cls`` waits to be read or acknowledged."""
+        lane = self._lanes[cls]
+        return lane.position >= lane.newest and not self._flying[cls]
+
+    def sent(
+        self, read: Read, scanned_to: int, *, records: int, payload_bytes: int, raw_bytes: int
+    ) -> None:
+        """A frame has left: use up credit and, of own records, wait for its ack."""
+        self.credit_records -= records
+        self.credit_bytes -= raw_bytes
+        if read.tail:
+            return
+        cls = read.cls
+        lane = self._lanes[cls]
+        lane.told = max(lane.told, scanned_to)
+        lane.turn += (raw_bytes + RECORD_BYTES) / WEIGHTS[cls]
+        self._flying[cls].append(InFlight(scanned_to, records, payload_bytes))
+
+    def acknowledged(self, cls: int, oseq: int) -> tuple[int, int, int]:
+        """The peer has ``cls`` up to ``oseq``: the new safe seq, records and bytes now off."""
+        flying = self._flying[cls]
+        records = payload_bytes = seq = 0
+        while flying and flying[0].scanned_to <= oseq:
+            frame = flying.popleft()
+            seq = frame.scanned_to
+            records += frame.records
+            payload_bytes += frame.payload_bytes
+        if not flying:
+            seq = max(seq, self._lanes[cls].position)
+        return seq, records, payload_bytes
+
+    def refund(self, records: int, raw_bytes: int) -> None:
+        """The peer grants credit."""
+        self.credit_records += records
+        self.credit_bytes += raw_bytes
