@@ -66,7 +66,7 @@ class SiteAway(LittoralError):
     retryable = True
 
 
-class InvalidToken(LittoralError):
+class InvalidEnrolmentToken(LittoralError):
     """The text is not an enrolment token."""
 
     code = "enrolment.token.invalid"
