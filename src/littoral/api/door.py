@@ -1,0 +1,211 @@
+"""The ASGI callable: bounds, identity, dispatch, and one place where errors become answers.
+
+Bare ASGI, because a framework's routing costs more than a twin's read (docs/adr/0009-http-door.md).
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from littoral.api.answers import (
+    Answer,
+    Stream,
+    json_answer,
+    problem_answer,
+    send_answer,
+    send_stream,
+)
+from littoral.api.auth import Authenticator, caller_of
+from littoral.api.errors import (
+    InternalError,
+    MethodNotAllowed,
+    PeerGone,
+    RouteMissing,
+    VersionNotSupported,
+)
+from littoral.api.listing import ThingListing
+from littoral.api.management import ManagementRoutes
+from littoral.api.messages import MessageRoutes
+from littoral.api.ops import NAMES, OperationRoutes
+from littoral.api.parts import ApiParts
+from littoral.api.policies import PolicyRoutes
+from littoral.api.ports import AsgiApp, Receive, Scope, Send
+from littoral.api.request import Request
+from littoral.api.sse import ThingStreams
+from littoral.api.things import ThingRoutes
+from littoral.api.websocket import SocketRoutes
+from littoral.kernel.errors import LittoralError
+from littoral.twin.protocol import InvalidHeader
+
+CORRELATION_CHARS_MAX = 256
+"""Length of a correlation id."""
+
+_logger = logging.getLogger("littoral.api")
+
+
+def build_app(parts: ApiParts) -> "Door":
+    """The HTTP and WebSocket door of a node, for any ASGI server."""
+    return Door(parts)
+
+
+class Door:
+    """One node's HTTP and WebSocket side.
+
+    Invariant: every request gets exactly one answer, whatever happens behind; no traceback.
+    """
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._entropy = parts.entropy
+        self._authenticator = Authenticator(parts.registry)
+        self._streams = ThingStreams(parts.twins, parts.router)
+        self._things = ThingRoutes(
+            parts.twins,
+            ThingListing(parts.twins),
+            MessageRoutes(parts.twins, parts.inbox),
+            self._streams,
+            self.new_id,
+        )
+        self._policies = PolicyRoutes(parts.twins)
+        self._operations = OperationRoutes(parts, self._authenticator)
+        self._management = ManagementRoutes(parts)
+        self._sockets = SocketRoutes(parts, self._authenticator, self.new_id)
+        self._requests = 0
+        self._failures = 0
+
+    def new_id(self) -> str:
+        """A random UUID, as text."""
+        raw = bytearray(self._entropy.token(16))
+        raw[6] = raw[6] & 0x0F | 0x40
+        raw[8] = raw[8] & 0x3F | 0x80
+        text = raw.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def statistics(self) -> dict[str, int]:
+        """Counters since the start, for /metrics."""
+        return {
+            "requests": self._requests,
+            "failures": self._failures,
+            "streams": self._streams.open_count,
+            "sockets": self._sockets.open_count,
+        }
+
+    async def close(self) -> None:
+        """End all WebSockets and streams; a server can stop only then."""
+        self._streams.close()
+        await self._sockets.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI 3.0 has it."""
+        match scope["type"]:
+            case "http":
+                self._requests += 1
+                await self._http(scope, receive, send)
+            case "websocket":
+                await self._sockets.serve(scope, receive, send)
+            case "lifespan":
+                await _lifespan(receive, send)
+            case _:
+                pass
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        more = {"correlation-id": ""}
+        head_only = scope.get("method") == "HEAD"
+        try:
+            request = Request(scope, receive)
+            more["correlation-id"] = self._correlation_id(request)
+            answer = await self._dispatch(request)
+            if isinstance(answer, Stream):
+                work = send_stream(send, answer, more=more)
+                await (_until_gone(request, work) if answer.heeds_hang_up else work)
+                return
+        except PeerGone:
+            return
+        except LittoralError as e:
+            answer = problem_answer(e)
+        except Exception:
+            self._failures += 1
+            more["correlation-id"] = more["correlation-id"] or self.new_id()
+            _logger.exception(
+                "%s %s failed; correlation-id %s",
+                scope.get("method"),
+                scope.get("path"),
+                more["correlation-id"],
+            )
+            answer = problem_answer(
+                InternalError(
+                    "something went wrong inside the node.",
+                    hint=f"Its log tells what, under correlation id {more['correlation-id']}.",
+                )
+            )
+        more["correlation-id"] = more["correlation-id"] or self.new_id()
+        await send_answer(send, answer, more=more, head_only=head_only)
+
+    async def _dispatch(self, request: Request) -> Answer | Stream:
+        match request.segments:
+            case ("api", "2", "things", *rest):
+                user = await self._authenticator.user(request)
+                return await self._things.handle(request, caller_of(user), tuple(rest))
+            case ("api", "2", "policies", *rest):
+                user = await self._authenticator.user(request)
+                return await self._policies.handle(request, caller_of(user), tuple(rest))
+            case ("api", "littoral", "v1", *rest):
+                user = await self._authenticator.user(request)
+                return await self._management.handle(request, user, tuple(rest))
+            case ("api", "2", "whoami"):
+                user = await self._authenticator.user(request)
+                if request.method not in {"GET", "HEAD"}:
+                    raise MethodNotAllowed(request.method, ("GET",))
+                subjects = sorted(user.subjects)
+                return json_answer(
+                    {"defaultSubject": subjects[0] if subjects else "", "subjects": subjects}
+                )
+            case (name,) if name in NAMES:
+                return await self._operations.handle(request, name)
+            case ("api", version, *_) if version.isdigit() and version != "2":
+                raise VersionNotSupported(
+                    f"version {version[:20]} of the API does not exist.", hint="Use /api/2."
+                )
+            case _:
+                raise RouteMissing(
+                    "there is nothing at this address.", hint="Twins are below /api/2/things."
+                )
+
+    def _correlation_id(self, request: Request) -> str:
+        given = request.parameter("correlation-id")
+        if given is None:
+            return self.new_id()
+        # It goes back as a header: what could end a header line may not be in it.
+        if not given or len(given) > CORRELATION_CHARS_MAX or not given.isprintable():
+            raise InvalidHeader(
+                f"a correlation-id has 1 to {CORRELATION_CHARS_MAX} printable characters."
+            )
+        return given
+
+
+async def _until_gone(request: Request, work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` until it ends or the caller hangs up."""
+
+    async def watch() -> None:
+        await request.wait_gone()
+        raise PeerGone
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watcher = tasks.create_task(watch())
+            await work
+            watcher.cancel()
+    except* PeerGone:
+        pass
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Say yes to start and stop: the node's life is `node`'s business, not the server's."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+__all__ = ["AsgiApp", "Door", "build_app"]

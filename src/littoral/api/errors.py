@@ -1,0 +1,121 @@
+"""Why the HTTP door itself refuses, before a twin, a policy or the registry is asked."""
+
+from typing import ClassVar
+
+from littoral.kernel.errors import Forbidden, Kind, LittoralError
+
+
+class RouteMissing(LittoralError):
+    """There is nothing at this address."""
+
+    code = "littoral.route.missing"
+    kind = Kind.MISSING
+
+
+class VersionNotSupported(LittoralError):
+    """The address names a version of the API other than 2."""
+
+    code = "api.version.notsupported"
+    kind = Kind.MISSING
+
+
+class MethodNotAllowed(LittoralError):
+    """The address exists, but not with this method. ``allow`` lists those it has."""
+
+    code = "gateway:method.notallowed"
+
+    def __init__(self, method: str, allow: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the method {method[:20]} is not allowed here.", hint=f"Allowed: {', '.join(allow)}."
+        )
+        self.allow = allow
+
+
+class UriTooLong(LittoralError):
+    """Path and query are longer than the limit."""
+
+    code = "gateway:uri.toolong"
+    kind = Kind.TOO_LARGE
+
+
+class HeadersTooLarge(LittoralError):
+    """Too many header fields, or one too long."""
+
+    code = "headers.too.large"
+    kind = Kind.TOO_LARGE
+
+
+class DuplicateHeader(LittoralError):
+    """A field came twice, or both as a header and in the query."""
+
+    code = "gateway:duplicate.header.field"
+
+
+class InvalidTimeout(LittoralError):
+    """The timeout is not a duration, or it is outside of its bounds."""
+
+    code = "gateway:timeout.invalid"
+
+
+class UnsupportedMediaType(LittoralError):
+    """The body is of a type that is not taken here."""
+
+    code = "mediatype.unsupported"
+    kind = Kind.UNSUPPORTED
+
+
+class BodyTooLarge(LittoralError):
+    """The body is over its limit; it was not parsed."""
+
+    code = "littoral.body.toolarge"
+    kind = Kind.TOO_LARGE
+
+
+class CommandLate(LittoralError):
+    """No answer came in time; whether the command was done is not known."""
+
+    code = "service.timeout"
+    kind = Kind.TIMEOUT
+    retryable = True
+
+
+class NotSupported(LittoralError):
+    """Ditto has it, this release has not: refused, never silently ignored."""
+
+    code = "signal.unsupported"
+    kind = Kind.UNSUPPORTED
+
+
+class AckNotDeclared(LittoralError):
+    """Nobody on this node gives the acknowledgement that was asked for."""
+
+    code = "acknowledgement:label.not.declared"
+
+
+class MessageNotAllowed(Forbidden):
+    """The caller may not send messages to this thing."""
+
+    code = "messages:send.notallowed"
+
+
+class InternalError(LittoralError):
+    """A bug of ours: what happened is in the node's own log, under the correlation id."""
+
+    code = "internalerror"
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
+
+
+class PeerGone(Exception):
+    """The caller hung up; not an error, nobody is left to be told."""
+
+
+class InvalidManifest(LittoralError):
+    """A manifest has an unknown kind, an unknown field, or a value of the wrong type."""
+
+    code = "littoral.manifest.invalid"
+
+
+class FilterNotSupported(LittoralError):
+    """Filters in RQL are not known to this release."""
+
+    code = "rql.expression.invalid"

@@ -1,0 +1,212 @@
+"""Littoral's own API, /api/littoral/v1: bulk apply, listings, status, enrolment tokens."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from littoral.api.answers import NDJSON, Answer, Stream, json_answer
+from littoral.api.apply import Applier
+from littoral.api.auth import caller_of, require_admin
+from littoral.api.errors import InvalidManifest, MethodNotAllowed, RouteMissing
+from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX, SCAN_IDS_MAX
+from littoral.api.parts import ApiParts
+from littoral.api.request import Request
+from littoral.kernel import time as instants
+from littoral.log import RecordClass
+from littoral.registry import User
+from littoral.twin.protocol import InvalidHeader
+
+T = TypeVar("T")
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST /tokens."""
+
+    site: _Name
+    tenants: Annotated[list[_Name], msgspec.Meta(max_length=256)] | None = None
+    ttl_s: Annotated[int, msgspec.Meta(ge=1)] = 3600
+
+
+class ManagementRoutes:
+    """Handles what comes after /api/littoral/v1. Writing is for administrators."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+        self._applier = Applier(parts)
+
+    async def handle(self, request: Request, user: User, rest: tuple[str, ...]) -> Answer | Stream:
+        """Answer a request; ``rest`` are the segments after ``v1``."""
+        match rest:
+            case ("apply",):
+                _only(request, "POST")
+                require_admin(user)
+                pieces = self._applier.answers(request, caller_of(user))
+                return Stream(pieces, NDJSON, heeds_hang_up=False)
+            case ("tokens",):
+                _only(request, "POST")
+                require_admin(user)
+                return await self._issue_token(request)
+            case ("things" | "tenants" | "devices" | "sites" | "status" as name,):
+                _only(request, "GET")
+                return self._read(name, request, user)
+            case _:
+                raise RouteMissing("there is nothing at this address.", hint=f"See {_V1_NAMES}.")
+
+    def _read(self, name: str, request: Request, user: User) -> Answer:
+        match name:
+            case "things":
+                return self._things(request, user)
+            case "tenants":
+                return self._tenants(request)
+            case "devices":
+                return self._devices(request)
+            case "sites":
+                return self._sites(request)
+            case _:
+                return self._status()
+
+    def _things(self, request: Request, user: User) -> Answer:
+        """Ids of things that the user may see."""
+        twins, caller = self._parts.twins, caller_of(user)
+        names = request.query.get("namespaces")
+        namespaces = None if names is None else [n for n in names.split(",") if n]
+        after, limit = _page(request)
+        items: list[str] = []
+        scanned = 0
+        while True:
+            found = twins.list_ids(after=after, limit=limit, namespaces=namespaces)
+            scanned += len(found)
+            for one in found:
+                if len(items) == limit:
+                    return json_answer({"items": items, "next": after})
+                after = one
+                if caller.unrestricted or twins.may_read(caller, one):
+                    items.append(one)
+            if len(found) < limit:
+                return json_answer({"items": items, "next": ""})
+            if scanned >= SCAN_IDS_MAX:
+                return json_answer({"items": items, "next": after})
+
+    def _tenants(self, request: Request) -> Answer:
+        after, limit = _page(request)
+        found = self._parts.registry.tenants(after=after, limit=limit)
+        items = [
+            {
+                "id": one.id,
+                "namespaces": one.namespaces,
+                "defaultPolicy": one.default_policy,
+                "enabled": one.enabled,
+            }
+            for one in found
+        ]
+        return _listing(items, limit, lambda item: str(item["id"]))
+
+    def _devices(self, request: Request) -> Answer:
+        tenant = request.query.get("tenant")
+        if not tenant:
+            raise InvalidHeader("devices are listed per tenant.", hint="Add ?tenant=<id>.")
+        after, limit = _page(request)
+        found = self._parts.registry.devices(tenant, after=after, limit=limit)
+        items = [
+            {
+                "tenant": one.tenant,
+                "id": one.id,
+                "thingId": one.thing_id,
+                "enabled": one.enabled,
+            }
+            for one in found
+        ]
+        return _listing(items, limit, lambda item: str(item["id"]))
+
+    def _sites(self, request: Request) -> Answer:
+        after, limit = _page(request)
+        links = self._parts.link_status()
+        found = self._parts.registry.sites(after=after, limit=limit)
+        items = [
+            {
+                "name": one.name,
+                "tenants": one.tenants,
+                "enrolled": bool(one.keys),
+                "revoked": one.revoked,
+                "link": links.get(one.name, {}),
+            }
+            for one in found
+        ]
+        return _listing(items, limit, lambda item: str(item["name"]))
+
+    def _status(self) -> Answer:
+        parts = self._parts
+        reason = parts.not_ready()
+        classes = [
+            plain(one) | {"class": RecordClass(one.cls).name.lower()} for one in parts.log.usage()
+        ]
+        return json_answer(
+            {
+                "node": plain(parts.node),
+                "time": instants.render(parts.clock.now_ms()),
+                "ready": reason is None,
+                "reason": reason or "",
+                "log": plain(parts.log.statistics()) | {"classes": classes},
+                "links": dict(parts.link_status()),
+                "parts": {name: plain(source()) for name, source in parts.statistics.items()},
+            }
+        )
+
+    async def _issue_token(self, request: Request) -> Answer:
+        body = await request.body(BODY_BYTES_MAX)
+        try:
+            wanted = msgspec.json.decode(body, type=TokenRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+            raise InvalidManifest(f"this is not a token request: {str(e)[:200]}.") from e
+        parts = self._parts
+        issued = parts.registry.issue_token(wanted.site, wanted.tenants, ttl_ms=wanted.ttl_s * 1000)
+        await parts.log.wait()
+        expires_ms = parts.clock.now_ms() + wanted.ttl_s * 1000
+        return json_answer(
+            {
+                "token": issued.text,
+                "site": wanted.site,
+                "expires": instants.render(expires_ms),
+                "caFingerprint": parts.ca_fingerprint() if parts.ca_fingerprint else "",
+            },
+            status=201,
+        )
+
+
+_V1_NAMES = "apply, devices, sites, status, tenants, things and tokens"
+
+
+def plain(record: object) -> dict[str, object]:
+    """A statistics record as JSON-able members."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {f.name: _plain_value(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {str(name): _plain_value(value) for name, value in record.items()}
+    return {"value": str(record)}
+
+
+def _plain_value(value: object) -> object:
+    if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return [_plain_value(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _only(request: Request, method: str) -> None:
+    if request.method != method and not (method == "GET" and request.method == "HEAD"):
+        raise MethodNotAllowed(request.method, (method,))
+
+
+def _page(request: Request) -> tuple[str, int]:
+    return request.query.get("after", ""), request.number("limit", low=1, high=PAGES_MAX) or 200
+
+
+def _listing(items: Sequence[T], limit: int, name: Callable[[T], str]) -> Answer:
+    """A page and where the next begins; empty if this was the last."""
+    following = name(items[-1]) if len(items) == limit else ""
+    return json_answer({"items": items, "next": following})

@@ -1,0 +1,58 @@
+"""Statistics records as text that Prometheus reads. Pure.
+
+prometheus-client would cost 100 ms at the start of an edge node; this is all of it that we use.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_NAME = re.compile(r"[^a-zA-Z0-9_]")
+
+
+def exposition(sources: Iterable[tuple[str, object]]) -> bytes:
+    """Write one line per number of each statistics record.
+
+    Args:
+        sources: name of the part (``log``) and its record: a frozen dataclass of numbers, of
+            mappings from a label to a number, and of sequences of records with a name of their own.
+    """
+    lines: list[str] = []
+    for part, record in sources:
+        for name, value in _members(record):
+            _write(lines, f"littoral_{part}_{name}", value)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _members(record: object) -> list[tuple[str, object]]:
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return [(f.name, getattr(record, f.name)) for f in dataclasses.fields(record)]
+    if isinstance(record, tuple) and hasattr(record, "_asdict"):
+        return list(record._asdict().items())
+    if isinstance(record, Mapping):
+        return [(str(name), value) for name, value in record.items()]
+    return []
+
+
+def _write(lines: list[str], name: str, value: object) -> None:
+    name = _NAME.sub("_", name)
+    if isinstance(value, bool | int | float):
+        lines.append(f"# TYPE {name} gauge")
+        lines.append(f"{name} {_number(value)}")
+    elif isinstance(value, Mapping):
+        numbers = [(k, v) for k, v in value.items() if isinstance(v, int | float)]
+        if numbers:
+            lines.append(f"# TYPE {name} gauge")
+        lines.extend(f'{name}{{of="{_label(str(k))}"}} {_number(v)}' for k, v in numbers)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for inner, part in _members(value):
+            _write(lines, f"{name}_{inner}", part)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if isinstance(value, bool) else repr(value)
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,76 @@
+"""What the HTTP door is told about its node, and the limits it holds to."""
+
+from dataclasses import dataclass
+
+URI_BYTES_MAX = 8 * 1024
+"""Path and query of a request. Source: Ditto's default."""
+
+HEADERS_MAX = 64
+"""Header fields of a request. Source: Ditto's default."""
+
+HEADER_BYTES_MAX = 16 * 1024
+"""One header value. Source: Ditto's default."""
+
+BODY_BYTES_MAX = 64 * 1024
+"""Body of a request that is neither a thing, a policy nor a message."""
+
+TIMEOUT_S_MAX = 60.0
+"""Longest time that a caller may wait for an answer; also the default of twin commands."""
+
+MESSAGE_TIMEOUT_S = 10.0
+"""How long the answer of a device is waited for, if the caller does not say."""
+
+FORGET_WAIT_S = 3.0
+"""How long a fire-and-forget request still waits, so that refusals reach the caller."""
+
+HEARTBEAT_S = 1.0
+"""Time between two empty server-sent events. Source: Ditto."""
+
+STREAM_RECORDS_MAX = 1_000
+"""Changes waiting for one slow reader of server-sent events; more are dropped, and it is told."""
+
+SOCKET_SIGNALS_MAX = 200
+"""Signals waiting for one slow WebSocket; more are dropped. Source: Ditto's default."""
+
+SOCKET_FRAME_BYTES_MAX = 256 * 1024
+"""One frame from a WebSocket; longer ones end the session."""
+
+SOCKET_COMMANDS_MAX = 64
+"""Commands of one WebSocket that are decided at the same time; then it is not read from."""
+
+SOCKET_REPLIES_MAX = 64
+"""Answers waiting for one slow WebSocket; then its commands wait, and it is not read from."""
+
+SOCKET_WRITE_S = 30.0
+"""How long one frame may take to be written before a session that takes nothing is ended."""
+
+IDS_MAX = 200
+"""Things in one answer. Source: Ditto's largest search page."""
+
+PAGES_MAX = 1_000
+"""Items in one page of a listing of Littoral's own API."""
+
+PAGE_DEFAULT = 25
+"""Things in one answer, if the caller does not say. Source: Ditto."""
+
+SCAN_IDS_MAX = 2_000
+"""Ids looked at for one page of readable things."""
+
+APPLY_LINE_BYTES_MAX = 256 * 1024
+"""One manifest of a bulk apply."""
+
+APPLY_BATCH_MAX = 256
+"""Manifests decided before their answers are awaited and written."""
+
+CREDENTIALS_MAX = 64
+"""Credentials in one Device manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """Who answers."""
+
+    name: str
+    role: str
+    """``cloud`` or ``site``."""
+    version: str

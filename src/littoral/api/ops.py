@@ -1,0 +1,36 @@
+"""What operators and orchestrators ask a node: alive, ready, healthy, numbers."""
+
+from littoral.api.answers import Answer, json_answer
+from littoral.api.auth import Authenticator, require_admin
+from littoral.api.errors import MethodNotAllowed
+from littoral.api.metrics import CONTENT_TYPE, exposition
+from littoral.api.parts import ApiParts
+from littoral.api.request import Request
+
+NAMES = frozenset(("health", "livez", "readyz", "metrics"))
+
+
+class OperationRoutes:
+    """Handles /health, /livez, /readyz and /metrics; the first three tell nothing secret."""
+
+    def __init__(self, parts: ApiParts, authenticator: Authenticator) -> None:
+        self._parts = parts
+        self._authenticator = authenticator
+
+    async def handle(self, request: Request, name: str) -> Answer:
+        """Answer one of `NAMES`."""
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed(request.method, ("GET",))
+        if name == "livez":
+            return Answer(200, b"ok\n", {"content-type": "text/plain"})
+        if name == "metrics":
+            if not self._parts.public_metrics:
+                require_admin(await self._authenticator.user(request))
+            sources = [(part, source()) for part, source in self._parts.statistics.items()]
+            return Answer(200, exposition(sources), {"content-type": CONTENT_TYPE})
+        reason = self._parts.not_ready()
+        status = 200 if reason is None else 503
+        if name == "health":
+            return json_answer({"status": "UP" if reason is None else "DOWN"}, status=status)
+        text = "ready\n" if reason is None else f"not ready: {reason}\n"
+        return Answer(status, text.encode(), {"content-type": "text/plain; charset=utf-8"})

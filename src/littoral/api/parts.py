@@ -1,0 +1,43 @@
+"""Everything of a node that the HTTP door talks to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from littoral.api.model import NodeInfo
+from littoral.eventing import Inbox, Router
+from littoral.kernel.time import Clock, Entropy
+from littoral.log import Log
+from littoral.registry import Registry
+from littoral.twin import Twins
+
+
+def _ready() -> str | None:
+    return None
+
+
+def _no_sites() -> Mapping[str, object]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """Given by `node.compose`; the door itself makes none of them."""
+
+    twins: Twins
+    registry: Registry
+    router: Router
+    inbox: Inbox
+    log: Log
+    clock: Clock
+    entropy: Entropy
+    node: NodeInfo
+    statistics: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    """Part (``log``, ``twins``, ``mqtt``) to what gives its statistics record, for /metrics."""
+    not_ready: Callable[[], str | None] = _ready
+    """Why the node cannot take requests now; None if it can."""
+    link_status: Callable[[], Mapping[str, object]] = _no_sites
+    """Site to what is known of it (link, session, flow, freshness), JSON-able; at a site: its link."""
+    ca_fingerprint: Callable[[], str] | None = None
+    """SHA-256 of the node's CA, put into enrolment tokens; None if the node enrols nobody."""
+    public_metrics: bool = False
+    """Whether /metrics needs no administrator: only where the door listens on loopback."""

@@ -1,0 +1,165 @@
+"""Ditto's /ws/2: the shell between an ASGI WebSocket and a `Session`."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from littoral.api.auth import Authenticator, caller_of
+from littoral.api.commands import CommandRunner
+from littoral.api.errors import RouteMissing
+from littoral.api.model import SOCKET_COMMANDS_MAX, SOCKET_FRAME_BYTES_MAX, SOCKET_WRITE_S
+from littoral.api.parts import ApiParts
+from littoral.api.ports import Receive, Scope, Send
+from littoral.api.request import Request
+from littoral.api.session import Session
+from littoral.kernel.errors import LittoralError, Unavailable
+from littoral.twin.statuses import status_of
+
+_logger = logging.getLogger("littoral.api")
+
+SOCKETS_MAX = 4096
+"""Open WebSockets. Source: Ditto's limit of connections at its gateway."""
+
+_GOING_AWAY, _TOO_BIG, _FAILED = 1001, 1009, 1011
+
+
+class _SessionOver(Exception):
+    """Ends the tasks of one session; not an error."""
+
+    def __init__(self, code: int | None = None) -> None:
+        super().__init__()
+        self.code = code
+
+
+class SocketRoutes:
+    """Serves WebSockets; knows those that are open, so that the node can end them."""
+
+    def __init__(
+        self, parts: ApiParts, authenticator: Authenticator, new_id: Callable[[], str]
+    ) -> None:
+        self._parts = parts
+        self._authenticator = authenticator
+        self._new_id = new_id
+        self._runner = CommandRunner(parts.twins)
+        self._open: set[Session] = set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+
+    @property
+    def open_count(self) -> int:
+        """Sessions that are open now."""
+        return len(self._open)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket from its handshake to its end."""
+        await receive()
+        try:
+            session = await self._admit(scope, receive)
+        except LittoralError as e:
+            await _refuse(scope, send, e)
+            return
+        await send({"type": "websocket.accept"})
+        self._open.add(session)
+        self._none_open.clear()
+        try:
+            await _run(session, receive, send)
+        finally:
+            session.close()
+            self._open.discard(session)
+            if not self._open:
+                self._none_open.set()
+
+    async def close(self) -> None:
+        """End all sessions, and wait until they have said goodbye or their time is over."""
+        for session in list(self._open):
+            session.close()
+        try:
+            async with asyncio.timeout(SOCKET_WRITE_S):
+                await self._none_open.wait()
+        except TimeoutError:
+            _logger.warning("%d WebSockets did not take their goodbye", len(self._open))
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Session:
+        request = Request(scope, receive)
+        if request.segments != ("ws", "2"):
+            raise RouteMissing("there is no WebSocket at this address.", hint="Use /ws/2.")
+        user = await self._authenticator.user(request)
+        if len(self._open) >= SOCKETS_MAX:
+            raise Unavailable(f"{SOCKETS_MAX} WebSockets are open already.")
+        return Session(
+            self._parts,
+            self._runner,
+            caller_of(user),
+            min(user.subjects, default=""),
+            self._new_id,
+        )
+
+
+async def _run(session: Session, receive: Receive, send: Send) -> None:
+    code: int | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_write(session, send))
+            await _read(session, receive, tasks)
+    except* _SessionOver as over:
+        code = next((e.code for e in over.exceptions if isinstance(e, _SessionOver)), None)
+    except* Exception:
+        _logger.exception("a WebSocket session failed")
+        code = _FAILED
+    if code is not None:
+        try:
+            await send({"type": "websocket.close", "code": code})
+        except Exception:  # noqa: BLE001  # servers raise their own types when the peer is gone
+            _logger.debug("the peer was gone before the goodbye")
+
+
+async def _read(session: Session, receive: Receive, tasks: asyncio.TaskGroup) -> None:
+    """Begin each frame's command in the order of arrival; not more at once than is allowed."""
+    room = asyncio.Semaphore(SOCKET_COMMANDS_MAX)
+
+    async def command(text: str) -> None:
+        try:
+            await session.receive(text)
+            await session.wait_unclogged()
+        finally:
+            room.release()
+
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            raise _SessionOver
+        text = message.get("text")
+        if text is None:
+            text = (message.get("bytes") or b"").decode(errors="replace")
+        if len(text) > SOCKET_FRAME_BYTES_MAX:
+            raise _SessionOver(_TOO_BIG)
+        await room.acquire()
+        tasks.create_task(command(text))
+
+
+async def _write(session: Session, send: Send) -> None:
+    while (text := await session.outgoing()) is not None:
+        try:
+            async with asyncio.timeout(SOCKET_WRITE_S):
+                await send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            # It takes nothing: keeping it would keep its buffers for ever.
+            raise _SessionOver(_GOING_AWAY) from None
+    raise _SessionOver(_GOING_AWAY)
+
+
+async def _refuse(scope: Scope, send: Send, error: LittoralError) -> None:
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": error.message[:100]})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    if status_of(error) == 401:
+        headers.append((b"www-authenticate", b'Basic realm="littoral"'))
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": status_of(error),
+            "headers": headers,
+        }
+    )
+    await send({"type": "websocket.http.response.body", "body": str(error).encode()})
