@@ -1,0 +1,75 @@
+"""Who is known: tenants, devices and their credentials, users, sites and enrolment tokens.
+
+Everything is kept in the log: a record per change, and a table of keys written with it. What
+changes something is synchronous and in the log's open batch when it returns.
+
+Invariant: a password is never stored, shown or logged; memory is bounded whatever is registered.
+"""
+
+from littoral.registry.errors import (
+    HasherBusy,
+    InvalidRegistration,
+    InvalidToken,
+    NotRegistered,
+    RegistrationConflict,
+)
+from littoral.registry.model import (
+    ARGON2,
+    HASHED_PASSWORD,
+    SHA_256,
+    SHA_512,
+    Credential,
+    CredentialSet,
+    Device,
+    DeviceIdentity,
+    IssuedToken,
+    RegistryChange,
+    RegistryStatistics,
+    Role,
+    Secret,
+    Site,
+    Tenant,
+    User,
+)
+from littoral.registry.ports import PasswordHasher
+from littoral.registry.service.registry import Registry
+from littoral.registry.service.replica import InvalidReplica
+from littoral.registry.service.seeds import (
+    DEVELOPMENT_NAMESPACE,
+    DEVELOPMENT_POLICY,
+    DEVELOPMENT_TENANT,
+    generate_admin,
+    seed_development,
+)
+
+__all__ = [
+    "ARGON2",
+    "DEVELOPMENT_NAMESPACE",
+    "DEVELOPMENT_POLICY",
+    "DEVELOPMENT_TENANT",
+    "HASHED_PASSWORD",
+    "SHA_256",
+    "SHA_512",
+    "Credential",
+    "CredentialSet",
+    "Device",
+    "DeviceIdentity",
+    "HasherBusy",
+    "InvalidRegistration",
+    "InvalidReplica",
+    "InvalidToken",
+    "IssuedToken",
+    "NotRegistered",
+    "PasswordHasher",
+    "RegistrationConflict",
+    "Registry",
+    "RegistryChange",
+    "RegistryStatistics",
+    "Role",
+    "Secret",
+    "Site",
+    "Tenant",
+    "User",
+    "generate_admin",
+    "seed_development",
+]

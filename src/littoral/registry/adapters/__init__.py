@@ -1,0 +1,1 @@
+"""Who works on passwords; chosen only by `app`, `simulate` and tests."""

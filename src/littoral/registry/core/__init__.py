@@ -1,0 +1,1 @@
+"""Decisions of the registry: names, secrets, and what a caller may hand in."""

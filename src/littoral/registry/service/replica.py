@@ -1,0 +1,137 @@
+"""Taking over what another registry says: a site follows its cloud's.
+
+The record is history here like any other; the tables follow it where it is newer than what they
+hold, so taking it twice, or an old one late, changes nothing.
+"""
+
+import msgspec
+
+from littoral.kernel.errors import Kind
+from littoral.log import Log, Record
+from littoral.registry.core.naming import parse_device_id, parse_tenant_id
+from littoral.registry.errors import InvalidRegistration
+from littoral.registry.model import CredentialSet, Device, Tenant
+from littoral.registry.service.authentication import Authenticator
+from littoral.registry.service.shelf import Shelf
+from littoral.registry.service.sites import Sites
+
+_TENANT = msgspec.json.Decoder(Tenant)
+_DEVICE = msgspec.json.Decoder(Device)
+_CREDENTIALS = msgspec.json.Decoder(CredentialSet)
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """The value of a ``….deleted`` record: what was deleted, and the version that is."""
+
+    id: str
+    version: int
+    tenant: str = ""
+
+
+_GONE = msgspec.json.Decoder(Gone)
+
+
+class InvalidReplica(InvalidRegistration):
+    """A record that came over the link does not say what its kind says it says."""
+
+    code = "registry.replica.invalid"
+    kind = Kind.PEER
+
+
+class Replica:
+    """Applies records of the registry that this one follows."""
+
+    def __init__(self, log: Log, shelf: Shelf, doors: Authenticator, sites: Sites) -> None:
+        self._log = log
+        self._shelf = shelf
+        self._doors = doors
+        self._sites = sites
+
+    def apply(self, record: Record) -> None:
+        """Follow ``record``, then append it.
+
+        Raises:
+            InvalidReplica: it cannot be read, or speaks of something else than its entity.
+        """
+        try:
+            match record.kind:
+                case "tenant.modified":
+                    self._tenant(record, _TENANT.decode(record.value))
+                case "tenant.deleted":
+                    self._tenant_gone(_GONE.decode(record.value))
+                case "device.modified":
+                    self._device(record, _DEVICE.decode(record.value))
+                case "device.deleted":
+                    self._device_gone(_GONE.decode(record.value))
+                case "credentials.modified" | "credentials.deleted":
+                    self._credentials(record, _CREDENTIALS.decode(record.value))
+                case "site.modified":
+                    self._sites.apply(record.entity.removeprefix("site:"), record.value)
+                case "site.deleted":
+                    self._sites.apply(record.entity.removeprefix("site:"), None)
+                case _:
+                    pass  # a newer release's kind: kept, and passed on to readers
+        except msgspec.MsgspecError as e:
+            raise InvalidReplica(f"a {record.kind} of {record.entity} cannot be read: {e}.") from e
+        self._log.append_remote(record, 0, 0)
+
+    def _tenant(self, record: Record, tenant: Tenant) -> None:
+        _check(record, f"tenant:{parse_tenant_id(tenant.id)}")
+        before = self._shelf.tenant(tenant.id)
+        if before is not None and before.version >= tenant.version:
+            return
+        self._shelf.write_tenant(tenant, record.value)
+        self._told(record.kind, tenant.id, tenant.id, ends_access=not tenant.enabled)
+
+    def _tenant_gone(self, gone: Gone) -> None:
+        before = self._shelf.tenant(gone.id)
+        if before is not None and before.version < gone.version:
+            self._shelf.erase_tenant(before)
+            self._told("tenant.deleted", gone.id, gone.id, ends_access=True)
+
+    def _device(self, record: Record, device: Device) -> None:
+        _check(record, f"device:{device.tenant}/{parse_device_id(device.id)}")
+        before = self._shelf.device(device.tenant, device.id)
+        if before is not None and before.version >= device.version:
+            return
+        self._shelf.write_device(device, record.value)
+        self._told(record.kind, device.tenant, device.id, ends_access=not device.enabled)
+
+    def _device_gone(self, gone: Gone) -> None:
+        before = self._shelf.device(gone.tenant, gone.id)
+        if before is not None and before.version < gone.version:
+            self._shelf.erase_device(before)
+            self._told("device.deleted", gone.tenant, gone.id, ends_access=True)
+
+    def _credentials(self, record: Record, stored: CredentialSet) -> None:
+        _check(record, f"device:{stored.tenant}/{stored.device_id}")
+        before = self._shelf.credentials(stored.tenant, stored.device_id)
+        if before.version >= stored.version:
+            return
+        self._shelf.write_credentials(stored, record.value)
+        ends = takes_away(before, stored)
+        self._told(record.kind, stored.tenant, stored.device_id, ends_access=ends)
+
+    def _told(self, kind: str, tenant: str, name: str, *, ends_access: bool) -> None:
+        self._doors.changed(f"device:{tenant}/{name}")
+        self._shelf.announce(kind, tenant, name, ends_access=ends_access)
+
+
+def takes_away(before: CredentialSet, after: CredentialSet) -> bool:
+    """True if a password that opened a door does not open it any more."""
+    return bool(_usable(before) - _usable(after))
+
+
+def _usable(stored: CredentialSet) -> set[tuple[str, str, str, str]]:
+    return {
+        (credential.auth_id, secret.function, secret.hash, secret.salt)
+        for credential in stored.credentials
+        if credential.enabled
+        for secret in credential.secrets
+        if secret.enabled
+    }
+
+
+def _check(record: Record, entity: str) -> None:
+    if record.entity != entity:
+        raise InvalidReplica(f"a {record.kind} of {record.entity} speaks of {entity}.")
