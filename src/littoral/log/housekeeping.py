@@ -59,13 +59,13 @@ class Housekeeper:
     async def run(self) -> None:
         """Look every `EVERY_S`, until cancelled or the log breaks."""
         expire_at_s = self._clock.monotonic_s() + _EXPIRE_EVERY_S
-        seen = -1
+        sealed, more = -1, False
         while True:
             await asyncio.sleep(EVERY_S)
             try:
-                if self._log.committed != seen:
-                    seen = self._log.committed
-                    await self.seal()
+                if more or self._log.committed != sealed:
+                    sealed = self._log.committed
+                    more = await self.seal()
                 await self.thin()
                 if self._clock.monotonic_s() >= expire_at_s:
                     expire_at_s += _EXPIRE_EVERY_S
@@ -74,15 +74,16 @@ class Housekeeper:
                 # Housekeeping needs room too; the log's own probe finds out when there is some.
                 await asyncio.sleep(_FULL_PAUSE_S)
 
-    async def seal(self) -> None:
-        """Merge and index small pages, as many pieces as one look may."""
+    async def seal(self) -> bool:
+        """Merge and index small pages, as many pieces as one look may; True if there is more."""
         for _ in range(_PIECES_MAX):
             more = _Answer[bool]()
             await self._run_piece(
                 partial(more.take, partial(self._store.maintain, sealed_to=self._log.committed))
             )
             if not more.value:
-                return
+                return False
+        return True
 
     async def thin(self) -> None:
         """Make the log fit its budgets: the ledger record first, then the drop."""
