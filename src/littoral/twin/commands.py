@@ -80,7 +80,7 @@ class ThingCommands:
             if keys:
                 raise documents.missing(thing_id, ())
             return self._create(caller, hot, value, conditions)
-        self._check_write(caller, hot, path, keys)
+        self._check_write(caller, hot, keys)
         current = hot.document()
         assert current is not None
         documents.check_parent(current, keys, thing_id)
@@ -140,7 +140,7 @@ class ThingCommands:
             raise documents.missing(thing_id, ())
         if keys == ("policyId",):
             documents.check_value(keys, None, patch=False)
-        self._check_write(caller, hot, path, keys)
+        self._check_write(caller, hot, keys)
         current = hot.document()
         assert current is not None
         check_conditions(conditions, keys, current, hot.revision)
@@ -352,7 +352,7 @@ class ThingCommands:
             "thing:" + parse_thing_id(thing_id)
         )
 
-    def _check_write(self, caller: Caller, hot: Hot, path: str, keys: tuple[str, ...]) -> None:
+    def _check_write(self, caller: Caller, hot: Hot, keys: tuple[str, ...]) -> None:
         if not self._book.may(caller, WRITE, "thing:" + _path(keys), hot):
             raise self._denied(hot, keys)
 

@@ -4,6 +4,7 @@ The record is the commit; the state table (space ``state``) is a snapshot that r
 is written coalesced, in key order, with later commits. Opening replays what it has not seen.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from littoral.kernel import json
@@ -19,6 +20,7 @@ from littoral.twin.model import (
     FLUSH_CHUNK_MIN,
     FLUSH_LAG_RECORDS,
     HOT_ENTITIES_MAX,
+    PENDING_HOT_MAX,
     REFOLD_RECORDS_MAX,
     SNAPSHOT_EVERY,
     SNAPSHOTS_MAX,
@@ -46,6 +48,7 @@ class Engine:
         self.loads = self.evictions = self.folds = self.refolds = 0
         self.conflicts = self.duplicates = self.late = 0
         self._hot_max = hot_max
+        self._pending: deque[Hot] = deque()
         self._closing = False
         self._closed_at = log.head
         self._replay(self._applied(), None)
@@ -96,6 +99,13 @@ class Engine:
             self.dirty[hot.entity] = hot
         if hot.revision % SNAPSHOT_EVERY == 0:
             self.snapshot(hot)
+
+    def keep_pending(self, hot: Hot) -> None:
+        """Note that ``hot`` begins to hold a patch in parsed form; the oldest of too many is folded."""
+        self._pending.append(hot)
+        if len(self._pending) > PENDING_HOT_MAX:
+            self._pending.popleft().fold()
+            self.folds += 1
 
     def touch_ids(self, hot: Hot) -> None:
         """Note that only the message ids of ``hot`` changed, with the newest record."""

@@ -7,6 +7,9 @@ from littoral.kernel.ids import Subject
 HOT_ENTITIES_MAX = 200_000
 """Things and policies held in memory; more are evicted by use, clean ones first."""
 
+PENDING_HOT_MAX = 16_384
+"""Things whose newest changes are held as parsed patches; the others are folded to bytes."""
+
 MESSAGE_IDS_MAX = 256
 """Newest message ids remembered per thing, to recognise a device's resends."""
 

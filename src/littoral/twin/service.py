@@ -124,6 +124,10 @@ class Twins:
         """The newest document without any policy: for the node's own parts. A fresh copy."""
         return self.things.load(thing_id).document()
 
+    def policy_of(self, thing_id: str) -> str:
+        """The id of a thing's policy; of a deleted thing its last one. Empty if it never was."""
+        return self.things.load(thing_id).policy_id
+
     def revision_of(self, thing_id: str) -> int:
         """The newest revision of a thing; 0 if it never existed."""
         return self.things.load(thing_id).revision
