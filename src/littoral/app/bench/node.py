@@ -60,6 +60,10 @@ class NodeProcess:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         """Start the process; `wait_ready` tells when it serves."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -192,10 +196,7 @@ def apply(node: NodeProcess, manifests: Iterable[dict[str, object]]) -> None:
             content_type="application/x-ndjson",
         )
         for line in answer.splitlines():
-            result = json.loads(line)
-            if isinstance(result, dict) and (
-                "error" in result or result.get("status", 200) in range(400, 600)
-            ):
+            if json.loads(line).get("result") == "error":
                 raise NodeFailed(f"apply refused: {line[:500]!r}")
 
 
