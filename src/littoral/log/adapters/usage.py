@@ -48,6 +48,7 @@ class Usage:
         cls = RecordClass(row.cls)
         self._records[cls] += row.records
         self._bytes[cls] += row.stored
+        self.newest_hlc = max(self.newest_hlc, row.hlc_last)
         if self._oldest[cls] is None:
             self._oldest[cls] = (row.seq_first, row.hlc_first)
 
