@@ -262,7 +262,7 @@ class Device(asyncio.Protocol):
         self.commands += 1
         request_id, name = parts[4], parts[5]
         self._match_reaction(packet.payload)
-        answer = self._source.command(name)
+        answer = self._source.command(name, packet.payload)
         if request_id:
             self._write(
                 encode_publish(

@@ -16,6 +16,7 @@ class Cable:
         self._to_port = to_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
         self.bytes_up = 0
         self.bytes_down = 0
@@ -39,8 +40,19 @@ class Cable:
             server.close()
         for writer in list(self._writers):
             writer.transport.abort()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._forward(reader, writer)
+        finally:
+            self._serving.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to_port)

@@ -25,8 +25,8 @@ class Source(Protocol):
         """The next message: its endpoint (`TELEMETRY` or `EVENT`), feature and payload."""
         ...
 
-    def command(self, name: str) -> dict[str, object]:
-        """Obey; return what to answer."""
+    def command(self, name: str, payload: bytes) -> dict[str, object]:
+        """Obey; return what to answer. ``payload`` came with the command."""
         ...
 
 
@@ -52,7 +52,8 @@ class Shuttle:
         fields = {f"f{place}": value for place, value in enumerate(row, 1)}
         return TELEMETRY, "telemetry", orjson.dumps({**fields, "n": number, "mode": self._mode})
 
-    def command(self, name: str) -> dict[str, object]:
+    def command(self, name: str, payload: bytes) -> dict[str, object]:
+        del payload
         self._mode = "safe" if "safe" in name else name
         return {"mode": self._mode}
 
@@ -83,7 +84,8 @@ class Robot:
         position = {"x": round(self._x, 2), "y": round(self._y, 2), "heading": round(heading, 3)}
         return TELEMETRY, "position", orjson.dumps({**position, "n": number})
 
-    def command(self, name: str) -> dict[str, object]:
+    def command(self, name: str, payload: bytes) -> dict[str, object]:
+        del payload
         if name in ("stop", "go"):
             self._halted = name == "stop"
         return {"halted": self._halted, "battery": round(self._battery, 1)}
