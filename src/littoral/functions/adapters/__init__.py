@@ -1,0 +1,1 @@
+"""Where user code runs: `process` in the real world, `inline` in the virtual one."""

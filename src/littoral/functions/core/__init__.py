@@ -1,0 +1,1 @@
+"""Pure decisions: which record is for which handler, and what a condition says about a thing."""

@@ -1,0 +1,151 @@
+"""Which record is for which handler: by kind, by path, by the thing's id, by condition. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+
+from littoral.functions.core import rql
+from littoral.functions.core.verdict import matches, split, values_at
+from littoral.functions.errors import InvalidHandler
+from littoral.functions.wire import Declared
+from littoral.kernel import pointer
+from littoral.kernel.errors import InvalidPointer
+
+THING_KINDS = ("thing.created", "thing.modified", "thing.merged", "thing.deleted")
+"""Kinds of records that a handler can be for."""
+
+MERGED = "thing.merged"
+
+THING = "thing:"
+"""How the entity of a thing's record begins."""
+
+ANY = "*"
+
+_ROUTES_MAX = 4096
+
+
+def parse_path(path: str) -> tuple[str, ...]:
+    """Keys of a handler's path, where ``*`` stands for any one key.
+
+    Raises:
+        InvalidHandler: not a JSON pointer.
+    """
+    try:
+        return pointer.parse(path)
+    except InvalidPointer as e:
+        raise InvalidHandler(f"{path[:120]!r} is not a path.", hint=str(e)) from e
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A handler's declaration, ready to be asked."""
+
+    index: int
+    keys: tuple[str, ...]
+    condition: rql.Query | None
+    things: re.Pattern[str] | None
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, index: int, declared: Declared) -> "Trigger":
+        """Make one from what a worker declared.
+
+        Raises:
+            InvalidHandler, InvalidCondition: the worker declared nonsense.
+        """
+        return cls(
+            index,
+            parse_path(declared.path),
+            rql.parse(declared.condition) if declared.condition else None,
+            None if declared.things == ANY else re.compile(translate(declared.things)),
+            frozenset(declared.kinds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A trigger for records of one kind and path: what is left to ask is in their values."""
+
+    trigger: Trigger
+    below: tuple[str, ...]
+    """Keys from the record's path down to the trigger's; empty if the record's path is deeper."""
+
+
+class Matcher:
+    """Triggers of one file, asked for many records.
+
+    What depends on kind and path only is remembered: devices use few paths, many times.
+    """
+
+    def __init__(self, triggers: Sequence[Trigger]) -> None:
+        self._triggers = tuple(triggers)
+        self._kinds = frozenset(kind for trigger in triggers for kind in trigger.kinds)
+        self._routes: dict[tuple[str, str], tuple[Route, ...]] = {}
+
+    def routes(self, kind: str, path: str) -> tuple[Route, ...]:
+        """Triggers that records of this kind and path can concern."""
+        key = (kind, path)
+        found = self._routes.get(key)
+        if found is None:
+            if kind not in self._kinds:
+                return ()
+            if len(self._routes) >= _ROUTES_MAX:
+                self._routes.clear()
+            keys = pointer.parse(path)
+            found = self._routes[key] = tuple(
+                Route(trigger, trigger.keys[len(keys) :])
+                for trigger in self._triggers
+                if kind in trigger.kinds and _overlap(trigger.keys, keys)
+            )
+        return found
+
+
+def _overlap(pattern: tuple[str, ...], keys: tuple[str, ...]) -> bool:
+    return all(a in (ANY, b) for a, b in zip(pattern, keys, strict=False))
+
+
+def concerns(route: Route, thing_id: str, value: object) -> bool:
+    """Whether a change that brings ``value`` at its path is for the route's trigger.
+
+    A deletion above the trigger's path brings None there and concerns it.
+    """
+    things = route.trigger.things
+    if things is not None and things.match(thing_id) is None:
+        return False
+    return value is None or _brings(value, route.below)
+
+
+def _brings(value: object, keys: tuple[str, ...]) -> bool:
+    for index, key in enumerate(keys):
+        if value is None:
+            return True
+        if not isinstance(value, dict):
+            return False
+        if key == ANY:
+            return any(_brings(one, keys[index + 1 :]) for one in value.values())
+        if key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+def holds(condition: rql.Query, thing: object, kind: str, path: str, value: object) -> bool:
+    """Whether ``condition`` holds for a thing as a change at ``path`` left it.
+
+    What the change brought counts before what the thing is now: in a burst of readings each one
+    is judged by its own values. What a merge did not bring is taken from ``thing``.
+    """
+    keys = pointer.parse(path)
+
+    def lookup(name: str) -> tuple[object, ...]:
+        wanted = split(name)
+        if wanted[: len(keys)] == keys:
+            brought = values_at(value, wanted[len(keys) :])
+            if kind != MERGED:
+                return brought
+            if brought:
+                return () if brought == (None,) else brought
+        return values_at(thing, wanted)
+
+    return matches(condition, lookup)
