@@ -12,7 +12,7 @@ import msgspec
 
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import DeviceId, TenantId, ThingId
-from littoral.kernel.time import Clock, ms_of
+from littoral.kernel.time import Clock, hlc_of, ms_of
 from littoral.log import Log, RecordClass
 from littoral.registry.core.cache import Lru
 from littoral.registry.core.naming import identity_of
@@ -62,8 +62,12 @@ class Shelf:
         return max(self._clock.now_ms(), ms_of(self._log.last_hlc))
 
     def next_version(self, before: int) -> int:
-        """A version above ``before`` and above all of values deleted in the past."""
-        return max(self.now_ms(), before + 1)
+        """A version above ``before`` and above all that were ever given, also to what is deleted.
+
+        It is the least stamp that the record of this change can get, and stamps are never used
+        again; the record must be appended before the next version is asked for.
+        """
+        return max(hlc_of(self._clock.now_ms()), self._log.last_hlc + 1, before + 1)
 
     def on_change(self, hook: Callable[[RegistryChange], None]) -> None:
         """Call ``hook`` at every change, when it is decided."""
