@@ -1,6 +1,7 @@
 """The cable between site and cloud can be cut and mended."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -50,10 +51,8 @@ def test_a_cut_resets_connections_and_refuses_new_ones():
         reader, writer, _ = await say(cable, b"hello")
         await cable.cut()
         assert cable.is_cut
-        try:
+        with contextlib.suppress(ConnectionError):  # a reset may come as an error or as an end
             assert await reader.read(1) == b""
-        except ConnectionError:
-            pass  # A reset may come as an error or as an end.
         writer.transport.abort()
         with pytest.raises(OSError, match=r".*"):
             await say(cable, b"nobody hears")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from littoral.app.bench import peers
 from littoral.app.bench.model import Identity, LoadPlan, LoadReport, merge_reports
-from littoral.app.bench.node import apply, cloud_process, device, running, tenant
+from littoral.app.bench.node import NodeProcess, apply, cloud_process, device, running, tenant
 from littoral.app.bench.peers import PeerAbsent, Server, run_generator
 from littoral.app.bench.processes import family, machine
 from littoral.app.bench.result import OPEN_RATE, IngestOptions, Result, as_json
@@ -37,19 +37,33 @@ def littoral(devices: int) -> Iterator[Server]:
         tempfile.TemporaryDirectory(prefix="littoral-bench-") as directory,
         running(cloud_process(Path(directory, "cloud"))) as node,
     ):
-        names = [f"device-{n:05d}" for n in range(devices)]
-        apply(node, [tenant(TENANT, NAMESPACE)])
-        apply(node, [device(TENANT, name, f"secret-{name}") for name in names])
-        identities = tuple(
-            Identity(
-                client_id=name,
-                topic="telemetry",
-                username=f"{name}@{TENANT}",
-                password=f"secret-{name}",
-            )
-            for name in names
-        )
+        identities = littoral_identities(devices)
+        provision(node, devices)
         yield Server("littoral", "", node.mqtt_port, tuple(family(node.pid)), identities)
+
+
+def names(count: int) -> list[str]:
+    """The devices of the load."""
+    return [f"device-{number:05d}" for number in range(count)]
+
+
+def provision(node: NodeProcess, count: int) -> None:
+    """Declare the load's tenant and devices, their secrets hashed here."""
+    apply(node, [tenant(TENANT, NAMESPACE)])
+    apply(node, [device(TENANT, name, f"secret-{name}") for name in names(count)])
+
+
+def littoral_identities(count: int) -> tuple[Identity, ...]:
+    """The load's devices as a Littoral node knows them."""
+    return tuple(
+        Identity(
+            client_id=name,
+            topic="telemetry",
+            username=f"{name}@{TENANT}",
+            password=f"secret-{name}",
+        )
+        for name in names(count)
+    )
 
 
 Target = Callable[[int], AbstractContextManager[Server]]

@@ -145,6 +145,30 @@ def cloud_process(directory: Path, *extra: str, python: str = sys.executable) ->
     )
 
 
+def site_process(directory: Path, *extra: str, python: str = sys.executable) -> NodeProcess:
+    """A site's node on free ports of the loopback; without a token in ``extra`` it stays alone."""
+    http, mqtt = free_port(), free_port()
+    return NodeProcess(
+        name=directory.name,
+        arguments=(
+            "edge",
+            "--name",
+            directory.name,
+            "--data-dir",
+            str(directory),
+            "--http",
+            f"127.0.0.1:{http}",
+            "--mqtt",
+            f"127.0.0.1:{mqtt}",
+            *extra,
+        ),
+        directory=directory,
+        http_port=http,
+        mqtt_port=mqtt,
+        python=python,
+    )
+
+
 @contextlib.contextmanager
 def running(node: NodeProcess) -> Iterator[NodeProcess]:
     """Start, wait until ready, and stop at the end."""

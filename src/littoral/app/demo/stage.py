@@ -4,7 +4,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from littoral.app.bench.node import NodeProcess, apply, call, cloud_process, device, tenant
+from littoral.app.bench.node import (
+    NodeProcess,
+    apply,
+    call,
+    cloud_process,
+    device,
+    site_process,
+    tenant,
+)
 from littoral.app.bench.processes import free_port
 from littoral.app.demo.model import DeviceSpec
 from littoral.app.demo.proxy import Cable
@@ -56,7 +64,6 @@ def build(directory: Path) -> Stage:
 def add_site(stage: Stage, directory: Path, cast: Cast, functions: Path | None) -> NodeProcess:
     """Ask the cloud for a token and make the site's node, which enrols itself with it."""
     port = stage.cable.port if cast.site == SITE_ONE else stage.link_port
-    http, mqtt = free_port(), free_port()
     environment = {
         "LITTORAL_LINK__RETRY_S_MAX": RETRY_S_MAX,
         "LITTORAL_LINK__URL": f"wss://127.0.0.1:{port}",
@@ -64,26 +71,8 @@ def add_site(stage: Stage, directory: Path, cast: Cast, functions: Path | None) 
     if functions is not None:
         environment["LITTORAL_FUNCTIONS__FILES"] = str(functions)
     token = issue_token(stage.cloud, cast)
-    node = NodeProcess(
-        name=cast.site,
-        arguments=(
-            "edge",
-            "--name",
-            cast.site,
-            "--data-dir",
-            str(directory / cast.site),
-            "--http",
-            f"127.0.0.1:{http}",
-            "--mqtt",
-            f"127.0.0.1:{mqtt}",
-            "--token",
-            token,
-        ),
-        directory=directory / cast.site,
-        http_port=http,
-        mqtt_port=mqtt,
-        environment=environment,
-    )
+    node = site_process(directory / cast.site, "--token", token)
+    node.environment = environment
     stage.sites[cast.site] = node
     return node
 
