@@ -13,7 +13,7 @@ from littoral.api.manifests import (
     ThingManifest,
     decode_manifest,
 )
-from littoral.api.model import APPLY_BATCH_MAX, APPLY_LINE_BYTES_MAX
+from littoral.api.model import APPLY_BATCH_MAX, APPLY_HASHES_MAX, APPLY_LINE_BYTES_MAX
 from littoral.api.ndjson import LineSplitter
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
@@ -41,6 +41,7 @@ class Applier:
         self._twins = parts.twins
         self._registry = parts.registry
         self._log = parts.log
+        self._hashing = asyncio.Semaphore(APPLY_HASHES_MAX)
 
     async def answers(self, request: Request, caller: Caller) -> AsyncIterator[bytes]:
         """Answer lines for the lines of a request's body.
@@ -99,6 +100,8 @@ class Applier:
         check_depth(wanted)
         now = self._twins.peek(manifest.name)
         if now is not None and merge(self._twins.peek(manifest.name), wanted) == now:
+            # Maybe the same manifest, two lines above: its commit is ours.
+            await self._log.wait()
             return Result.UNCHANGED
         # Merged, not replaced: what devices report is not the manifest's to remove.
         outcome = await self._twins.merge(caller, manifest.name, "/", wanted)
@@ -110,6 +113,38 @@ class Applier:
         wanted = parse_policy(document, policy_id=manifest.name).to_json()
         now = self._twins.policies.load(manifest.name).document()
         if now == wanted:
+            await self._log.wait()
             return Result.UNCHANGED
         await self._twins.put_policy(caller, manifest.name, "/", wanted)
         return Result.CREATED if now is None else Result.CHANGED
+
+    async def _tenant(self, manifest: TenantManifest) -> Result:
+        spec, registry = manifest.spec, self._registry
+        before = registry.tenant(manifest.name)
+        after = registry.put_tenant(
+            manifest.name,
+            namespaces=spec.namespaces,
+            default_policy=spec.default_policy,
+            enabled=spec.enabled,
+        )
+        await self._log.wait()
+        if before is None:
+            return Result.CREATED
+        return Result.UNCHANGED if after.version == before.version else Result.CHANGED
+
+    async def _device(self, manifest: DeviceManifest) -> Result:
+        spec, registry = manifest.spec, self._registry
+        tenant, name = manifest.metadata.tenant, manifest.metadata.name
+        before = registry.device(tenant, name)
+        after = registry.put_device(tenant, name, enabled=spec.enabled, thing_id=spec.thing_id)
+        changed = before is None or after.version != before.version
+        if spec.credentials is not None:
+            had = registry.credentials(tenant, name).version
+            # Plain passwords wait for argon2, and only so many may wait; hashed ones never do.
+            async with self._hashing:
+                made = await registry.set_credentials(tenant, name, spec.credentials)
+            changed = changed or made.version != had
+        await self._log.wait()
+        if before is None:
+            return Result.CREATED
+        return Result.CHANGED if changed else Result.UNCHANGED

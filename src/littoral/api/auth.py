@@ -5,6 +5,7 @@ import binascii
 
 from littoral.api.request import Request
 from littoral.kernel.errors import Forbidden, Unauthenticated
+from littoral.kernel.ids import Subject
 from littoral.registry import Registry, User
 from littoral.twin import Caller
 
@@ -47,7 +48,9 @@ def parse_basic(header: str | None) -> tuple[str, str]:
 
 def caller_of(user: User) -> Caller:
     """How twins see a user; policies do not bind an administrator."""
-    return Caller(subjects=frozenset(user.subjects), unrestricted=user.is_admin)
+    return Caller(
+        subjects=frozenset(Subject(one) for one in user.subjects), unrestricted=user.is_admin
+    )
 
 
 def require_admin(user: User) -> None:

@@ -176,9 +176,10 @@ class Door:
         if given is None:
             return self.new_id()
         # It goes back as a header: what could end a header line may not be in it.
-        if not given or len(given) > CORRELATION_CHARS_MAX or not given.isprintable():
+        printable = given.isascii() and given.isprintable()
+        if not given or len(given) > CORRELATION_CHARS_MAX or not printable:
             raise InvalidHeader(
-                f"a correlation-id has 1 to {CORRELATION_CHARS_MAX} printable characters."
+                f"a correlation-id has 1 to {CORRELATION_CHARS_MAX} printable ASCII characters."
             )
         return given
 

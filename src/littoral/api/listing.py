@@ -94,7 +94,7 @@ def parse_option(text: str | None) -> tuple[int, str]:
             size = int(value)
         else:
             try:
-                after = base64.urlsafe_b64decode(value).decode()
+                after = base64.b64decode(value, altchars=b"-_", validate=True).decode()
             except (binascii.Error, ValueError) as e:
                 raise InvalidHeader("the cursor is not one of this API.") from e
     if _OPTION.sub("", rest).strip(", "):

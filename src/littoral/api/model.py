@@ -62,6 +62,9 @@ APPLY_LINE_BYTES_MAX = 256 * 1024
 APPLY_BATCH_MAX = 256
 """Manifests decided before their answers are awaited and written."""
 
+APPLY_HASHES_MAX = 16
+"""Plain passwords of manifests that are being hashed at the same time."""
+
 CREDENTIALS_MAX = 64
 """Credentials in one Device manifest."""
 

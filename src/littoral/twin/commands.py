@@ -266,7 +266,7 @@ class ThingCommands:
             raise documents.missing(thing_id, keys)
         tag = etag_of(keys, value, hot.revision)
         if matches(conditions.if_none_match, tag):
-            raise NotModified("you have this already.")
+            raise NotModified("you have this already.", etag=tag)
         if conditions.if_match is not None and not matches(conditions.if_match, tag):
             raise PreconditionFailed(f"the state is {tag}, not {conditions.if_match}.", etag=tag)
         return View(value, hot.revision, hot.created_ms, hot.modified_ms, tag)

@@ -87,7 +87,7 @@ class PolicyCommands:
             raise _policy_missing(policy_id, keys)
         tag = etag_of(keys, value, hot.revision)
         if matches(conditions.if_none_match, tag):
-            raise NotModified("you have this already.")
+            raise NotModified("you have this already.", etag=tag)
         return View(value, hot.revision, hot.created_ms, hot.modified_ms, tag)
 
     def _readable_policy(

@@ -1,0 +1,251 @@
+"""A real door on real twins, registry and log, in memory and on virtual time."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes
+
+import pytest
+
+from littoral.api import ApiParts, NodeInfo, build_app
+from littoral.eventing import Inbox, Router
+from littoral.kernel.ids import NodeId
+from littoral.log import Log
+from littoral.log.adapters.committer import InlineCommitter
+from littoral.log.adapters.memory import MemoryStore
+from littoral.registry import Registry, seed_development
+from littoral.registry.adapters.argon2 import InlineArgon2Hasher
+from littoral.simulate import SeededEntropy, VirtualClock, run
+from littoral.twin import Caller, Twins
+
+DITTO = ("ditto", "ditto")
+DEVOPS = ("devops", "foobar")
+POLICY = {
+    "entries": {
+        "owner": {
+            "subjects": {"nginx:ditto": {"type": "dev"}},
+            "resources": {
+                f"{kind}:/": {"grant": ["READ", "WRITE"], "revoke": []}
+                for kind in ("thing", "policy", "message")
+            },
+        }
+    }
+}
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        return self.json["error"]
+
+
+class Node:
+    """The parts of a node that the door talks to, and the ways to talk to the door."""
+
+    def __init__(self, store, **more):
+        loop = asyncio.get_running_loop()
+        self.clock = VirtualClock(loop)
+        self.entropy = SeededEntropy(random.Random(7))
+        self.log = Log.open(
+            store=store,
+            committer=InlineCommitter(loop),
+            clock=self.clock,
+            entropy=self.entropy,
+            node=NodeId("cloud"),
+            loop=loop,
+        )
+        self.registry = Registry(
+            self.log, InlineArgon2Hasher(self.entropy), self.clock, self.entropy
+        )
+        self.twins = Twins(self.log, self.registry, self.clock)
+        self.inbox = Inbox(self.clock)
+        self.parts = ApiParts(
+            twins=self.twins,
+            registry=self.registry,
+            router=Router(self.log),
+            inbox=self.inbox,
+            log=self.log,
+            clock=self.clock,
+            entropy=self.entropy,
+            node=NodeInfo("cloud", "cloud", "0.1.0"),
+            statistics={"log": self.log.statistics, "twins": self.twins.statistics},
+            **more,
+        )
+        self.door = build_app(self.parts)
+
+    async def seed(self):
+        seed_development(self.registry)
+        await self.twins.put_policy(
+            Caller(frozenset(), unrestricted=True), "org.littoral:default", "/", POLICY
+        )
+
+    @staticmethod
+    def scope(kind, path, user, headers, **more):
+        path, _, query = path.partition("?")
+        raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers]
+        if user is not None:
+            token = base64.b64encode(":".join(user).encode())
+            raw.append((b"authorization", b"Basic " + token))
+        raw_path = quote(path, safe="/%:~*,()").encode()
+        return {
+            "type": kind,
+            "path": unquote_to_bytes(raw_path).decode(errors="replace"),
+            "raw_path": raw_path,
+            "query_string": query.encode(),
+            "headers": raw,
+            "scheme": "http",
+            **more,
+        }
+
+    async def call(self, method, path, body=None, *, user=DITTO, headers=(), pieces=None):
+        """One request, and its whole answer."""
+        headers = list(headers.items() if isinstance(headers, dict) else headers)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            if not any(k.lower() == "content-type" for k, _ in headers):
+                kind = "merge-patch+json" if method == "PATCH" else "json"
+                headers.append(("content-type", f"application/{kind}"))
+        scope = self.scope("http", path, user, headers, method=method)
+        todo = list(pieces) if pieces is not None else [body or b""]
+        sent = []
+
+        async def receive():
+            if not todo:
+                await asyncio.Event().wait()
+            piece = todo.pop(0)
+            if piece is None:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": piece, "more_body": bool(todo)}
+
+        async def send(message):
+            sent.append(message)
+
+        await self.door(scope, receive, send)
+        if not sent:
+            return None
+        assert [m["type"] for m in sent[:2]] == ["http.response.start", "http.response.body"]
+        headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+        return Answer(sent[0]["status"], headers, b"".join(m["body"] for m in sent[1:]))
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path, *, user=DITTO, headers=(("accept", "text/event-stream"),)):
+        """An event stream that is open; gives a function that waits for its next data."""
+        received, gone = asyncio.Queue(), asyncio.Event()
+        requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive():
+            if requests:
+                return requests.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            await received.put(message)
+
+        async with asyncio.TaskGroup() as tasks:
+            scope = self.scope("http", path, user, headers, method="GET")
+            tasks.create_task(self.door(scope, receive, send))
+            start = await received.get()
+            assert start["status"] == 200, (start, (await received.get())["body"])
+            assert (await received.get())["body"] == b":\n\n"
+
+            async def following():
+                while True:
+                    async with asyncio.timeout(30):
+                        body = (await received.get())["body"]
+                    if body.startswith(b"data:"):
+                        return json.loads(body.removeprefix(b"data:"))
+                    if body != b":\n\n":
+                        return body
+
+            yield following
+            gone.set()
+
+    @contextlib.asynccontextmanager
+    async def socket(self, *, user=DITTO, path="/ws/2", extensions=None):
+        """A WebSocket session that is open."""
+        socket = Socket()
+        scope = self.scope("websocket", path, user, (), extensions=extensions or {})
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.door(scope, socket.receive, socket.send))
+            yield socket
+            socket.leave()
+
+
+class Socket:
+    """The client's end of a WebSocket."""
+
+    def __init__(self):
+        self.to_door, self.from_door = asyncio.Queue(), asyncio.Queue()
+        self.to_door.put_nowait({"type": "websocket.connect"})
+        self.slow = asyncio.Event()
+        self.slow.set()
+
+    async def receive(self):
+        return await self.to_door.get()
+
+    async def send(self, message):
+        await self.slow.wait()
+        await self.from_door.put(message)
+
+    async def next(self):
+        async with asyncio.timeout(120):
+            return await self.from_door.get()
+
+    async def accepted(self):
+        assert (await self.next())["type"] == "websocket.accept"
+        return self
+
+    def say(self, frame):
+        text = frame if isinstance(frame, str) else json.dumps(frame)
+        self.to_door.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def text(self):
+        message = await self.next()
+        assert message["type"] == "websocket.send", message
+        return message["text"]
+
+    async def json(self):
+        return json.loads(await self.text())
+
+    async def ask(self, frame):
+        self.say(frame)
+        text = await self.text()
+        return json.loads(text) if text.startswith("{") else text
+
+    async def is_silent(self, for_s=5):
+        await asyncio.sleep(for_s)
+        return self.from_door.empty()
+
+    def leave(self):
+        self.to_door.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+
+@pytest.fixture
+def on_node():
+    """Runs ``async def main(node)`` against a fresh node in the virtual world."""
+
+    def start(main, *, store=None, seed=True, **more):
+        async def world():
+            node = Node(store or MemoryStore(), **more)
+            if seed:
+                await node.seed()
+            result = await main(node)
+            await node.door.close()
+            return result
+
+        return run(world, deadline_s=10_000)
+
+    return start
