@@ -7,9 +7,11 @@ Invariant: nothing here opens a socket, a file or a thread; the same seed is the
 """
 
 from littoral.simulate.committer import VirtualCommitter
+from littoral.simulate.devices import Account, VirtualDevice
 from littoral.simulate.disk import Disk, Survival
 from littoral.simulate.entropy import SeededEntropy
 from littoral.simulate.files import DiskFiles
+from littoral.simulate.frames import VirtualChannel, VirtualDialer, VirtualLinkListener
 from littoral.simulate.loop import Late, OutsideTheWorld, SimLoop, Stuck, Unhandled, run
 from littoral.simulate.network import Conditions, Listener, Network
 from littoral.simulate.stream import VirtualTransport
@@ -18,6 +20,7 @@ from littoral.simulate.vfs import DiskVfs
 
 __all__ = [
     "EPOCH_MS",
+    "Account",
     "Conditions",
     "Disk",
     "DiskFiles",
@@ -31,8 +34,12 @@ __all__ = [
     "Stuck",
     "Survival",
     "Unhandled",
+    "VirtualChannel",
     "VirtualClock",
     "VirtualCommitter",
+    "VirtualDevice",
+    "VirtualDialer",
+    "VirtualLinkListener",
     "VirtualTransport",
     "run",
 ]

@@ -30,6 +30,7 @@ class VirtualCommitter:
         self._timer: asyncio.TimerHandle | None = None
         self._current: tuple[Work, Done] | None = None
         self._closed = False
+        self._dead = False
 
     def run(self, work: Work, done: Done) -> None:
         """Run ``work`` soon, then call ``done`` later, on the loop.
@@ -37,6 +38,8 @@ class VirtualCommitter:
         Raises:
             LogClosed: after `close`.
         """
+        if self._dead:
+            return
         if self._closed:
             raise LogClosed("the committer is closed.")
         self._waiting.append((work, done))
@@ -57,8 +60,8 @@ class VirtualCommitter:
             self._loop.call_soon(done, _outcome(work))
 
     def die(self) -> None:
-        """The power went: nothing that waits is done, nobody is told."""
-        self._closed = True
+        """The power went: nothing that waits is done, nothing is begun, nobody is told."""
+        self._closed = self._dead = True
         self._waiting.clear()
         self._current = None
         if self._timer is not None:

@@ -16,6 +16,9 @@ _JULIAN_EPOCH_MS = 210_866_760_000_000
 
 _numbers = itertools.count(1)
 
+_registered: dict[str, "DiskVfs"] = {}
+"""SQLite calls a VFS until the last connection is closed, whatever Python has collected by then."""
+
 
 class SyncError(apsw.IOError):
     """What SQLite is told when a sync failed."""
@@ -29,10 +32,12 @@ class DiskVfs(apsw.VFS):
         self._disk = disk
         self._incarnation = disk.incarnation
         super().__init__(self.name, "")
+        _registered[self.name] = self
 
     def close(self) -> None:
-        """Take the name back. No connection may be open on it."""
-        self.unregister()
+        """Take the name back. No connection may be open on it. Idempotent."""
+        if _registered.pop(self.name, None) is not None:
+            self.unregister()
 
     @property
     def _alive(self) -> bool:
