@@ -31,6 +31,7 @@ class HttpServer:
     async def run(self) -> None:
         """Serve until `stop`."""
         # Imported here: the import starts a runtime, and a node that only checks settings needs none.
+        from granian.constants import Interfaces
         from granian.server.embed import Server
 
         host, _, port = self.address.rpartition(":")
@@ -38,7 +39,7 @@ class HttpServer:
             self._app,
             address=host.strip("[]"),
             port=int(port),
-            interface="asginl",
+            interface=Interfaces.ASGINL,
             backlog=BACKLOG,
             log_enabled=False,
             websockets=True,

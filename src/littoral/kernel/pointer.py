@@ -48,10 +48,8 @@ def check_key(key: str) -> str:
     """Return ``key`` if Ditto allows it inside a thing; raise `InvalidKey` if not."""
     if not key:
         raise InvalidKey("a key is empty.", hint="Give every member of an object a name.")
-    if (
-        "/" in key
-        or (not key.isprintable()
-        and any(ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in key))
+    if "/" in key or (
+        not key.isprintable() and any(ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in key)
     ):
         raise InvalidKey(f"the key {key!r} has a slash or a control character in it.")
     return key

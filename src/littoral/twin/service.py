@@ -124,6 +124,10 @@ class Twins:
         """The newest document without any policy: for the node's own parts. A fresh copy."""
         return self.things.load(thing_id).document()
 
+    def exists(self, thing_id: str) -> bool:
+        """Whether there is such a thing now, durable or not."""
+        return self.things.load(thing_id).exists
+
     def policy_of(self, thing_id: str) -> str:
         """The id of a thing's policy; of a deleted thing its last one. Empty if it never was."""
         return self.things.load(thing_id).policy_id
@@ -198,6 +202,10 @@ class Twins:
     async def delete_policy(self, caller: Caller, policy_id: str, path: str = "/") -> Outcome:
         """`PolicyCommands.delete`, durable."""
         return await self._durable(self.policies.delete(caller, policy_id, path))
+
+    def peek_policy(self, policy_id: str) -> Document | None:
+        """The newest document of a policy, unchecked: for the node's own parts."""
+        return self.policies.load(policy_id).document()
 
     def policy_ids(self, *, after: str = "", limit: int = 200) -> list[str]:
         """Ids of existing policies in order of their bytes, beyond ``after``."""

@@ -1,0 +1,158 @@
+"""``littoral up`` and ``littoral edge``: options, first start, and what is printed when it runs."""
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from littoral import __version__
+from littoral.app.run import Addresses, die_with_parent, ensure_descriptors, serve
+from littoral.app.settings import Setting, load
+from littoral.app.world import SystemEntropy, parse_address
+from littoral.kernel.errors import LittoralError
+from littoral.node import Node, NodeConfig
+from littoral.registry import DEVELOPMENT_POLICY, generate_admin, seed_development
+from littoral.twin import Caller
+
+DEVELOPMENT_WARNING = """\
+WARNING: development identities are on. Their passwords are in every manual:
+  users    ditto / ditto (nginx:ditto)      devops / foobar (administrator)
+  device   4711 of DEFAULT_TENANT: sensor1@DEFAULT_TENANT / hono-secret
+Never do this where others can reach the node."""
+
+_DEVELOPMENT_ENTRIES = {
+    "people": {
+        "subjects": {"nginx:ditto": {"type": "development user"}},
+        "resources": {
+            "thing:/": {"grant": ["READ", "WRITE"], "revoke": []},
+            "policy:/": {"grant": ["READ", "WRITE"], "revoke": []},
+            "message:/": {"grant": ["READ", "WRITE"], "revoke": []},
+        },
+    }
+}
+
+
+class ExposedWithoutIntent(LittoralError):
+    """A node with well-known passwords was told to listen beyond the loopback."""
+
+    code = "littoral.exposed"
+
+
+def run_node(command: str, arguments: list[str]) -> int:
+    """Run ``up`` or ``edge`` until a signal ends it."""
+    options = parser_of(command).parse_args(arguments)
+    config, _ = settings_of(command, options)
+    if options.dev:
+        _refuse_exposure(config)
+    if options.die_with_parent:
+        die_with_parent()
+    ensure_descriptors()
+    if command == "edge" and options.token:
+        from littoral.app.link import enrol
+
+        enrol(config, options.token)
+    first: list[str] = []
+
+    def prepare(node: Node) -> None:
+        _seed(node, first, dev=options.dev)
+
+    def ready(node: Node, addresses: Addresses) -> None:
+        print(_banner(node, addresses, first, dev=options.dev), flush=True)
+
+    import uvloop
+
+    return int(uvloop.run(serve(config, prepare=prepare, ready=ready)))
+
+
+def settings_of(command: str, options: argparse.Namespace) -> tuple[NodeConfig, list[Setting]]:
+    """The effective settings of a node command, with their sources."""
+    flags = {
+        "role": "site" if command == "edge" else None,
+        "name": options.name,
+        "data_dir": options.data_dir,
+        "http.listen": options.http,
+        "mqtt.listen": options.mqtt,
+        "link.listen": options.link,
+        "functions.files": options.functions or None,
+    }
+    file = Path(options.config) if options.config else None
+    config, settings = load(flags, file=file)
+    for address in (config.http.listen, config.mqtt.listen, config.link.listen):
+        if address:
+            parse_address(address)
+    return config, settings
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The options of ``up`` or ``edge``; ``littoral config`` reads them too."""
+    about = {
+        "up": "Run a cloud node: doors for devices and people, and a listener for sites.",
+        "edge": "Run a site node: the same doors, and a link to a cloud.",
+    }[command]
+    parser = argparse.ArgumentParser(prog=f"littoral {command}", description=about)
+    add = parser.add_argument
+    add("--name", help="the node's name (default: cloud; a site is named by its token)")
+    add("--data-dir", help="where everything of the node is kept (default: data)")
+    add("--http", metavar="HOST:PORT", help="the HTTP door (default: 127.0.0.1:8080)")
+    add("--mqtt", metavar="HOST:PORT", help="the MQTT door (default: 127.0.0.1:1883)")
+    add("--config", metavar="FILE", help="settings in TOML; LITTORAL_SECTION__KEY overrides them")
+    add(
+        "--functions", metavar="FILE", action="append", help="a Python file of functions; repeat it"
+    )
+    add("--dev", action="store_true", help="make the well-known development identities (warns)")
+    add("--die-with-parent", action="store_true", help=argparse.SUPPRESS)
+    if command == "up":
+        add("--link", metavar="HOST:PORT", help="the listener for sites (default: 127.0.0.1:8883)")
+        parser.set_defaults(token=None)
+    else:
+        add("--token", help="a one-time enrolment token; needed once (littoral token create SITE)")
+        parser.set_defaults(link=None)
+    add("--version", action="version", version=f"littoral {__version__}")
+    return parser
+
+
+def _refuse_exposure(config: NodeConfig) -> None:
+    for setting, address in (("--http", config.http.listen), ("--mqtt", config.mqtt.listen)):
+        host, _ = parse_address(address)
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            raise ExposedWithoutIntent(
+                f"{setting} {address} is open to others, and --dev has passwords everybody knows.",
+                hint="Leave --dev out, or listen on 127.0.0.1.",
+            )
+
+
+def _seed(node: Node, first: list[str], *, dev: bool) -> None:
+    if dev:
+        seed_development(node.registry)
+        if node.twins.peek_policy(DEVELOPMENT_POLICY) is None:
+            node.twins.policies.put(
+                Caller(frozenset(), unrestricted=True),
+                DEVELOPMENT_POLICY,
+                "/",
+                {"entries": _DEVELOPMENT_ENTRIES},
+            )
+        return
+    password = generate_admin(node.registry, SystemEntropy())
+    if password is not None:
+        first.append(password)
+
+
+def _banner(node: Node, at: Addresses, first: list[str], *, dev: bool) -> str:
+    lines = [
+        f"littoral {__version__}: {node.config.role} {node.config.name} is ready.",
+        f"  HTTP   http://{at.http}   (API 2 at /api/2, WebSocket at /ws/2, /health, /metrics)",
+        f"  MQTT   mqtt://{at.mqtt}",
+    ]
+    if at.link:
+        lines.append(
+            f"  sites  wss://{at.link}   (littoral token create SITE makes an enrolment token)"
+        )
+    lines.append(f"  data   {Path(node.config.data_dir).resolve()}")
+    for password in first:
+        lines += [
+            "",
+            f"  The administrator is admin, the password is {password}",
+            "  It is shown once. Keep it: export LITTORAL_USER=admin LITTORAL_PASSWORD=…",
+        ]
+    if dev:
+        lines += ["", textwrap.indent(DEVELOPMENT_WARNING, "  ")]
+    return "\n".join(lines)

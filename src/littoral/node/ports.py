@@ -1,0 +1,40 @@
+"""What a node needs from its world: the real one (`app`) or the virtual one (`simulate`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from littoral.edge import Dialer, Listener
+from littoral.functions.host import Runner
+from littoral.kernel.ids import NodeId
+from littoral.kernel.time import Clock, Entropy
+from littoral.log import Committer, Scheduler, Store
+from littoral.registry import PasswordHasher
+
+MakeRunner = Callable[[str], Runner]
+"""A function's file to what runs it."""
+
+Renew = Callable[[NodeId, bytes], bytes]
+"""A site's certificate request to its new certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePorts:
+    """Everything that is not deterministic, and everything that touches the outside.
+
+    The doors' sockets are not here: whoever runs a node binds `Node.mqtt` and `Node.http`.
+    """
+
+    clock: Clock
+    entropy: Entropy
+    scheduler: Scheduler
+    """The running loop, or what stands for it."""
+    store: Store
+    committer: Committer
+    hasher: PasswordHasher
+    listener: Listener | None = None
+    """A cloud's side of the link; None for a node that takes no sites."""
+    dialer: Dialer | None = None
+    """A site's way to its cloud; None for a node that links to none."""
+    runner: MakeRunner | None = None
+    renew: Renew | None = None
+    ca_fingerprint: Callable[[], str] | None = None

@@ -1,0 +1,222 @@
+"""The one wiring of a node: every capability, made once, in the order of the floors."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from littoral import __version__
+from littoral.api import ApiParts, Door, NodeInfo, build_app
+from littoral.edge import Downlink, LinkSettings, Scope, Uplink
+from littoral.edge.errors import LinkIdentity
+from littoral.eventing import Inbox, Router
+from littoral.functions.host import FunctionHost, FunctionSettings
+from littoral.gateway import Limits, MqttDoor
+from littoral.kernel import wire
+from littoral.kernel.ids import NodeId, parse_node_id
+from littoral.log import Budget, Log, RecordClass, Retention
+from littoral.node.config import MIB, NodeConfig, RetentionConfig
+from littoral.node.ports import NodePorts
+from littoral.registry import Registry
+from littoral.twin import Twins
+
+_DAY_MS = 86_400_000
+
+
+class Node:
+    """A cloud node or a site node: the same parts, and a link in one direction.
+
+    Made by `compose`. `run` runs its background work; the doors are served by whoever composed it:
+    `mqtt` as an asyncio protocol factory, `http` as an ASGI application.
+    """
+
+    def __init__(self, config: NodeConfig, ports: NodePorts) -> None:
+        clock, entropy = ports.clock, ports.entropy
+        self.config = config
+        self.log = Log.open(
+            store=ports.store,
+            committer=ports.committer,
+            clock=clock,
+            entropy=entropy,
+            node=parse_node_id(config.name),
+            loop=ports.scheduler,
+            retention=retention_of(config.retention),
+        )
+        self.registry = Registry(
+            self.log, ports.hasher, clock, entropy, replica=config.role == "site"
+        )
+        self.twins = Twins(self.log, self.registry, clock, hot_max=config.hot_things_max)
+        self.router = Router(self.log)
+        self.inbox = Inbox(clock)
+        self.mqtt = MqttDoor(
+            self.log,
+            self.registry,
+            self.twins,
+            self.inbox,
+            clock,
+            entropy,
+            Limits(
+                connections_max=config.mqtt.connections_max,
+                packet_bytes_max=config.mqtt.packet_bytes_max,
+            ),
+        )
+        self.functions = _functions(self, ports)
+        self.uplink = _uplink(self, ports)
+        self.downlink = _downlink(self, ports)
+        self.not_ready: str | None = "the node is starting."
+        self.http: Door = build_app(
+            ApiParts(
+                twins=self.twins,
+                registry=self.registry,
+                router=self.router,
+                inbox=self.inbox,
+                log=self.log,
+                clock=clock,
+                entropy=entropy,
+                node=NodeInfo(config.name, config.role, __version__),
+                statistics={
+                    "log": self.log.statistics,
+                    "twins": self.twins.statistics,
+                    "registry": self.registry.statistics,
+                    "mqtt": self.mqtt.statistics,
+                    "router": self.router.statistics,
+                    "inbox": self.inbox.statistics,
+                },
+                not_ready=lambda: self.not_ready,
+                link_status=self.links,
+                ca_fingerprint=ports.ca_fingerprint,
+                public_metrics=config.http.listen.startswith(("127.", "localhost", "[::1]")),
+            )
+        )
+
+    def links(self) -> Mapping[str, object]:
+        """Each link's honest status, JSON-able: a cloud's by site, a site's by its cloud."""
+        if self.downlink is not None:
+            return {name: wire.plain(s) for name, s in self.downlink.sites().items()}
+        if self.uplink is not None:
+            status = self.uplink.statistics()
+            return {status.peer: wire.plain(status)}
+        return {}
+
+    async def run(self) -> None:
+        """Do the node's background work until cancelled. Takes requests once `not_ready` is None."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.log.run(), name="log")
+            tasks.create_task(self.mqtt.run(), name="mqtt")
+            for host in self.functions:
+                tasks.create_task(host.run(), name=f"function {host.name}")
+            if self.uplink is not None:
+                tasks.create_task(self.uplink.run(), name="uplink")
+            if self.downlink is not None:
+                tasks.create_task(self.downlink.run(), name="downlink")
+            self.not_ready = None
+
+    async def close_doors(self) -> None:
+        """Turn devices and people away, so that nothing new comes in; the first step of a clean end."""
+        self.not_ready = "the node is stopping."
+        await self.http.close()
+        await self.mqtt.close()
+
+    async def close(self) -> None:
+        """Write what is in memory, and let go of the files; after `run` has ended."""
+        self.inbox.close()
+        if self.log.statistics().refused is None:
+            self.twins.flush()
+        await self.log.close()
+
+
+def compose(config: NodeConfig, ports: NodePorts) -> Node:
+    """Wire a node for ``config`` in the world of ``ports``.
+
+    Raises:
+        LogTooNew, LogInUse, LogBroken, InvalidId, and what reading a function's file may raise.
+    """
+    return Node(config, ports)
+
+
+def retention_of(config: RetentionConfig) -> Retention:
+    """The log's rule for a node's settings: the total is each class's own limit too."""
+    total = config.total_mib * MIB
+    days = {
+        RecordClass.ALARM: config.alarm_days,
+        RecordClass.EVENT: config.event_days,
+        RecordClass.STATE: config.state_days,
+        RecordClass.TELEMETRY: config.telemetry_days,
+        RecordClass.BULK: config.bulk_days,
+    }
+    return Retention(
+        total_bytes_max=total,
+        classes={
+            cls: Budget(bytes_max=total, age_ms_max=count * _DAY_MS) for cls, count in days.items()
+        },
+    )
+
+
+def _functions(node: Node, ports: NodePorts) -> tuple[FunctionHost, ...]:
+    if ports.runner is None:
+        return ()
+    settings = FunctionSettings(deadline_s=node.config.functions.handler_s_max)
+    return tuple(
+        FunctionHost(
+            PurePath(file).stem,
+            site=node.config.name,
+            log=node.log,
+            router=node.router,
+            twins=node.twins,
+            inbox=node.inbox,
+            runner=ports.runner(file),
+            clock=ports.clock,
+            entropy=ports.entropy,
+            settings=settings,
+            # Who may put a file on the box may already read and write its whole directory.
+            unrestricted=True,
+        )
+        for file in node.config.functions.files
+    )
+
+
+def _uplink(node: Node, ports: NodePorts) -> Uplink | None:
+    if ports.dialer is None:
+        return None
+    return Uplink(
+        log=node.log,
+        twins=node.twins,
+        registry=node.registry,
+        inbox=node.inbox,
+        dialer=ports.dialer,
+        clock=ports.clock,
+        entropy=ports.entropy,
+        settings=LinkSettings(reconnect_s_max=node.config.link.retry_s_max),
+        software=__version__,
+    )
+
+
+def _downlink(node: Node, ports: NodePorts) -> Downlink | None:
+    if ports.listener is None:
+        return None
+    registry = node.registry
+
+    def scope_of(name: NodeId) -> Scope:
+        site = registry.site(name)
+        if site is None or site.revoked:
+            raise LinkIdentity(
+                f"{name} is not a site of this cloud." if site is None else f"{name} is revoked.",
+                hint="Enrol it with a new token.",
+            )
+        tenants = [registry.tenant(t) for t in site.tenants]
+        return Scope(
+            node=name,
+            tenants=frozenset(site.tenants),
+            namespaces=frozenset(n for t in tenants if t is not None for n in t.namespaces),
+        )
+
+    return Downlink(
+        log=node.log,
+        twins=node.twins,
+        registry=node.registry,
+        inbox=node.inbox,
+        listener=ports.listener,
+        directory=scope_of,
+        clock=ports.clock,
+        software=__version__,
+        renew=ports.renew,
+    )
