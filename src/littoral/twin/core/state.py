@@ -74,7 +74,7 @@ class Hot:
             document: object = json.decode(self.doc)
             for path, patch in self.pending.items():
                 document = merge.merge_at(document, keys_of(path), patch)
-            self.doc = json.encode(document)
+            self.doc = json.encode_to_keep(document)
             self.pending.clear()
             self.pending_bytes = 0
         return self.doc
@@ -98,7 +98,7 @@ class Hot:
         """Make ``document`` the whole content."""
         self.pending.clear()
         self.pending_bytes = 0
-        self.doc = None if document is None else json.encode(document)
+        self.doc = None if document is None else json.encode_to_keep(document)
         self._note_policy(document)
 
     def _note_policy(self, document: Document | None) -> None:
