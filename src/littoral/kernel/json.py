@@ -22,7 +22,6 @@ def encode_to_keep(value: object) -> bytes:
     return bytes(memoryview(orjson.dumps(value)))
 
 
-
 def decode(data: bytes | str) -> object:
     """Parse JSON.
 
