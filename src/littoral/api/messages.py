@@ -72,7 +72,7 @@ class MessageRoutes:
 
 def check_may_send(twins: Twins, caller: Caller, message: Message) -> None:
     """Raise unless the thing exists (`NotFound`) and the caller has WRITE (`MessageNotAllowed`)."""
-    if twins.revision_of(message.thing_id) == 0:
+    if not twins.exists(message.thing_id):
         raise NotFound(f"thing {message.thing_id} does not exist, or you may not see it.")
     if not twins.may_message(caller, message.thing_id, WRITE, message.resource):
         raise MessageNotAllowed(

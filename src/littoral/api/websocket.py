@@ -20,6 +20,9 @@ _logger = logging.getLogger("littoral.api")
 SOCKETS_MAX = 4096
 """Open WebSockets. Source: Ditto's limit of connections at its gateway."""
 
+SOCKET_GOODBYE_S = 1.0
+"""How long the last frame may take; the peer may be the one that takes nothing."""
+
 _GOING_AWAY, _TOO_BIG, _FAILED = 1001, 1009, 1011
 
 
@@ -108,7 +111,8 @@ async def _run(session: Session, receive: Receive, send: Send) -> None:
         code = _FAILED
     if code is not None:
         try:
-            await send({"type": "websocket.close", "code": code})
+            async with asyncio.timeout(SOCKET_GOODBYE_S):
+                await send({"type": "websocket.close", "code": code})
         except Exception:  # noqa: BLE001  # servers raise their own types when the peer is gone
             _logger.debug("the peer was gone before the goodbye")
 

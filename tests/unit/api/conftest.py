@@ -84,12 +84,11 @@ class Node:
             **more,
         )
         self.door = build_app(self.parts)
+        self.admin = Caller(frozenset(), unrestricted=True)
 
     async def seed(self):
         seed_development(self.registry)
-        await self.twins.put_policy(
-            Caller(frozenset(), unrestricted=True), "org.littoral:default", "/", POLICY
-        )
+        await self.twins.put_policy(self.admin, "org.littoral:default", "/", POLICY)
 
     @staticmethod
     def scope(kind, path, user, headers, **more):
@@ -162,13 +161,10 @@ class Node:
             assert (await received.get())["body"] == b":\n\n"
 
             async def following():
-                while True:
-                    async with asyncio.timeout(30):
-                        body = (await received.get())["body"]
-                    if body.startswith(b"data:"):
-                        return json.loads(body.removeprefix(b"data:"))
-                    if body != b":\n\n":
-                        return body
+                async with asyncio.timeout(30):
+                    while (body := (await received.get())["body"]) == b":\n\n":
+                        pass
+                return json.loads(body.removeprefix(b"data:"))
 
             yield following
             gone.set()
