@@ -6,7 +6,9 @@ Invariant: a side sends only records of its own node's origins, and a cursor mov
 peer's commit; what the link carries it does not alter, it only chooses who applies it.
 """
 
+from littoral.edge.core.token import EnrolmentToken, check_url, parse_token
 from littoral.edge.downlink import Downlink
+from littoral.edge.enrolment import Enrolment, scope_of
 from littoral.edge.errors import (
     CertificateRefused,
     ChannelClosed,
@@ -29,6 +31,7 @@ from littoral.edge.model import (
     Scope,
 )
 from littoral.edge.ports import Accept, Applies, Dialer, FrameChannel, Listener, PeerIdentity
+from littoral.edge.renewal import Renewal
 from littoral.edge.uplink import Uplink
 
 __all__ = [
@@ -41,7 +44,9 @@ __all__ = [
     "CloudNotTrusted",
     "Dialer",
     "Downlink",
+    "Enrolment",
     "EnrolmentRefused",
+    "EnrolmentToken",
     "FrameChannel",
     "InvalidEnrolmentToken",
     "LinkBusy",
@@ -54,7 +59,11 @@ __all__ = [
     "LinkVersion",
     "Listener",
     "PeerIdentity",
+    "Renewal",
     "Scope",
     "SiteAway",
     "Uplink",
+    "check_url",
+    "parse_token",
+    "scope_of",
 ]

@@ -1,6 +1,6 @@
 """The cloud's side: a listener for the sites, one session each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from littoral.edge.conversation import Conversation, LinkParts
@@ -23,7 +23,7 @@ from littoral.log import Cursor, Record, RecordClass
 Directory = Callable[[NodeId], Scope]
 """What a site may see. Raises a `LittoralError` if it may not link at all (unknown, revoked)."""
 
-Renew = Callable[[NodeId, bytes], bytes]
+Renew = Callable[[NodeId, bytes], Awaitable[bytes]]
 """Answers a site's request for a new certificate, as `Enrolment.renew` does."""
 
 RENEW_TOPIC = "renew"
@@ -162,7 +162,7 @@ class Downlink:
     ) -> bytes:
         """A live message from a site."""
         if topic == RENEW_TOPIC and self._renew is not None:
-            return self._renew(conversation.peer, body)
+            return await self._renew(conversation.peer, body)
         if topic != TOPIC:
             raise LinkPeerError(f"this node knows no messages on {topic!r}.")
         return await self._site(conversation.peer).route.take(body, ttl_s, wanted=wanted)

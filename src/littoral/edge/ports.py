@@ -137,3 +137,91 @@ class Applies(Protocol):
         It appends the record itself (`Log.append_remote`), whatever it makes of it.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a node's certificate says."""
+
+    node: NodeId
+    serial: str
+    not_before_ms: int
+    not_after_ms: int
+
+
+class Authority(Protocol):
+    """The cloud's own certificate authority."""
+
+    @property
+    def certificate(self) -> bytes:
+        """Its certificate, DER."""
+        ...
+
+    def key_fingerprint(self, request: bytes) -> str:
+        """SHA-256 of the key in a signing request (DER), whose own signature is checked first.
+
+        Raises:
+            EnrolmentRefused: it is no signing request, its key is too weak, or it is not signed by
+                that key.
+        """
+        ...
+
+    def sign(self, request: bytes, *, site: NodeId, now_ms: int) -> bytes:
+        """A client certificate (DER) of ``site`` for the key in ``request``, for 30 days."""
+        ...
+
+    def inspect(self, certificate: bytes, *, now_ms: int) -> Certificate:
+        """What a client certificate (DER) of ours says.
+
+        Raises:
+            CertificateRefused: not issued here, not for a site, or not valid at ``now_ms``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SiteIdentity:
+    """Who a site is, and which cloud it trusts: what enrolment leaves at the site."""
+
+    site: NodeId
+    url: str
+    ca: bytes
+    """DER."""
+    key: bytes
+    """PKCS #8 PEM; made at the site, never leaves it."""
+    certificate: bytes
+    """DER; empty before the first enrolment is done."""
+    not_before_ms: int = 0
+    not_after_ms: int = 0
+
+
+class IdentityStore(Protocol):
+    """Where a site keeps its identity; readable by its owner only."""
+
+    def load(self) -> SiteIdentity | None:
+        """The identity; None before enrolment began."""
+        ...
+
+    def save(self, identity: SiteIdentity) -> None:
+        """Replace it, all or nothing, durably."""
+        ...
+
+
+class Smith(Protocol):
+    """Makes what a site needs of cryptography; loaded only when that is needed."""
+
+    def new_key(self) -> bytes:
+        """A private key, PKCS #8 PEM."""
+        ...
+
+    def request(self, key: bytes, *, site: NodeId) -> bytes:
+        """A signing request (DER), signed by ``key``."""
+        ...
+
+    def check_server(self, leaf: bytes, *, ca: bytes, now_ms: int) -> None:
+        """Raise `CloudNotTrusted` unless ``leaf`` is a server's, valid, and issued by ``ca``."""
+        ...
+
+    def validity(self, certificate: bytes, *, key: bytes) -> tuple[int, int]:
+        """From when to when a certificate (DER) is valid, in ms; raises if it is not for ``key``."""
+        ...
