@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from contextlib import contextmanager
 
-
 import pytest
 
 from littoral.kernel.time import hlc_of

@@ -95,6 +95,19 @@ def create_tables(connection: apsw.Connection, node: str) -> None:
         )
 
 
+def root_pages() -> dict[str, int]:
+    """Where the tables of a file begin: the same in each, because each is made by one script."""
+    template = apsw.Connection(":memory:")
+    try:
+        template.pragma("page_size", PAGE_BYTES)
+        template.execute(_TABLES)
+        return dict(
+            template.execute("SELECT name, rootpage FROM sqlite_schema WHERE type = 'table'")
+        )
+    finally:
+        template.close()
+
+
 def is_empty(connection: apsw.Connection) -> bool:
     """Whether nothing was ever committed to this file."""
     return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_schema").get)
@@ -161,4 +174,6 @@ def refusal_of(error: apsw.Error, doing: str) -> LittoralError:
 
 def is_damage(error: BaseException) -> bool:
     """Whether the file's content is wrong, so that salvage can help."""
-    return isinstance(error, apsw.CorruptError | apsw.NotADBError)
+    # SQLError: a table is missing; SHORT_READ: the file ends before a page that must be there.
+    short = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ
+    return short or isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SQLError)

@@ -25,6 +25,7 @@ from littoral.log.adapters.database import (
 from littoral.log.adapters.pages import OriginNumbers, insert_page, rows_of
 from littoral.log.adapters.reading import Reader
 from littoral.log.adapters.retention import drop_pages, find_loss
+from littoral.log.adapters.salvage import find_damage, finish_interrupted, salvage
 from littoral.log.adapters.sealing import Sealer
 from littoral.log.adapters.usage import Usage
 from littoral.log.errors import LogBroken, LogClosed, LogFull, LogOfAnotherNode
@@ -88,8 +89,15 @@ class SqliteStore:
             raise
 
     def _open(self, origin: Origin) -> Opened:
-        node = NodeId(origin.partition("/")[0])
-        write = self._write = self._connect()
+        node, _, epoch = origin.partition("/")
+        finish_interrupted(self._files, epoch)
+        salvaged = None
+        damage = find_damage(self._files, self._connect)
+        if damage is not None:
+            salvaged = salvage(
+                self._files, self._connect, node=NodeId(node), epoch=epoch, damage=damage
+            )
+        write = self._write = self._connect(FILE)
         if is_empty(write):
             create_tables(write, node)
             self._files.sync()
@@ -100,17 +108,19 @@ class SqliteStore:
                 f"this directory holds the log of node {stored_node!r}, not of {node!r}.",
                 hint="Use the old name, or another data directory.",
             )
+        # Frames of a commit that a crash tore must not lie behind new ones: begin the WAL anew.
+        write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         write.set_wal_hook(self._on_wal)
         self._load(write)
         epochs = self._begin_epoch(write, origin)
         self._sealer = Sealer(write, self._usage)
-        connection = write if self._exclusive else self._connect()
+        connection = write if self._exclusive else self._connect(FILE)
         self._reader = Reader(connection, self._origins)
-        return Opened(node, epochs, self._head, self._hlc(write), None)
+        return Opened(NodeId(node), epochs, self._head, self._hlc(write), salvaged)
 
-    def _connect(self) -> apsw.Connection:
+    def _connect(self, name: str) -> apsw.Connection:
         return connect(
-            self._files.path(FILE), vfs=self._vfs, exclusive=self._exclusive, cache_kib=2048
+            self._files.path(name), vfs=self._vfs, exclusive=self._exclusive, cache_kib=2048
         )
 
     def _load(self, write: apsw.Connection) -> None:
