@@ -1,7 +1,6 @@
 """From drafts of credentials to what is stored, with argon2 where a person chose the password."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from littoral.kernel.time import Entropy
 from littoral.registry.core.drafts import CredentialDraft, SecretDraft
@@ -101,13 +100,15 @@ class Credentials:
         # Hono: a known id without anything confidential keeps the stored hash.
         base = self._hashed(draft, secret, stored, hashed) or named
         assert base is not None
-        return replace(
-            base,
-            id=base.id if named is None else named.id,
-            enabled=secret.enabled,
-            not_before_ms=begin_ms,
-            not_after_ms=end_ms,
-            comment=secret.comment,
+        return Secret(
+            base.id if named is None else named.id,
+            base.function,
+            base.hash,
+            base.salt,
+            secret.enabled,
+            begin_ms,
+            end_ms,
+            secret.comment,
         )
 
     def _hashed(

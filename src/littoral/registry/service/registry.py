@@ -217,7 +217,7 @@ class Registry:
             self._check_thing(thing, tenant_id, device_id)
         device = Device(tenant.id, name, thing, enabled, ext, self._next(before))
         value = encode(device)
-        self._shelf.write_device(device, value)
+        self._shelf.write_device(device, value, before)
         self._shelf.record("device.modified", f"device:{tenant.id}/{name}", value)
         self._doors.changed(f"device:{tenant.id}/{name}")
         self._shelf.announce("device.modified", tenant.id, name, ends_access=not enabled)
@@ -425,7 +425,7 @@ class Registry:
             return before
         made = replace(made, version=self._shelf.next_version(before.version))
         value = encode(made)
-        self._shelf.write_credentials(made, value)
+        self._shelf.write_credentials(made, value, before)
         kind = "credentials.modified" if made.credentials else "credentials.deleted"
         entity = f"device:{made.tenant}/{made.device_id}"
         self._shelf.record(kind, entity, value, "/credentials")

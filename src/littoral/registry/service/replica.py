@@ -94,7 +94,7 @@ class Replica:
         before = self._shelf.device(device.tenant, device.id)
         if before is not None and before.version >= device.version:
             return
-        self._shelf.write_device(device, record.value)
+        self._shelf.write_device(device, record.value, before)
         self._told(record.kind, device.tenant, device.id, ends_access=not device.enabled)
 
     def _device_gone(self, gone: Gone) -> None:
@@ -108,7 +108,7 @@ class Replica:
         before = self._shelf.credentials(stored.tenant, stored.device_id)
         if before.version >= stored.version:
             return
-        self._shelf.write_credentials(stored, record.value)
+        self._shelf.write_credentials(stored, record.value, before)
         ends = takes_away(before, stored)
         self._told(record.kind, stored.tenant, stored.device_id, ends_access=ends)
 

@@ -190,9 +190,8 @@ class Shelf:
         """Devices of a tenant in the order of their ids."""
         return [_DEVICE.decode(v) for v in self.page(f"device/{tenant_id}/", after, limit)]
 
-    def write_device(self, device: Device, value: bytes) -> None:
+    def write_device(self, device: Device, value: bytes, before: Device | None) -> None:
         """Store ``device`` and the way back from its thing."""
-        before = self.device(device.tenant, device.id)
         if before is not None and before.thing_id != device.thing_id:
             self._drop_thing(before)
         self.put(f"device/{device.tenant}/{device.id}", value)
@@ -203,9 +202,9 @@ class Shelf:
 
     def erase_device(self, device: Device) -> None:
         """Remove ``device``, its credentials and what points to it."""
-        stored = self.credentials(device.tenant, device.id)
-        if stored.credentials:
-            self.write_credentials(CredentialSet(device.tenant, device.id), None)
+        before = self.credentials(device.tenant, device.id)
+        if before.version:
+            self.write_credentials(CredentialSet(device.tenant, device.id), None, before)
         self._drop_thing(device)
         self.put(f"device/{device.tenant}/{device.id}", None)
         self._devices.pop((device.tenant, device.id))
@@ -223,17 +222,18 @@ class Shelf:
         found = load(self.get(f"credentials/{tenant_id}/{device_id}"), _CREDENTIALS)
         return found or CredentialSet(TenantId(tenant_id), DeviceId(device_id))
 
-    def write_credentials(self, stored: CredentialSet, value: bytes | None) -> None:
+    def write_credentials(
+        self, stored: CredentialSet, value: bytes | None, before: CredentialSet
+    ) -> None:
         """Store the whole set; auth-ids that are no longer in it point nowhere."""
         tenant, device = stored.tenant, stored.device_id
-        before = {(c.type, c.auth_id) for c in self.credentials(tenant, device).credentials}
-        after = {(c.type, c.auth_id) for c in stored.credentials}
-        for kind, auth_id in sorted(before - after):
+        old = {(c.type, c.auth_id) for c in before.credentials}
+        new = {(c.type, c.auth_id) for c in stored.credentials}
+        for kind, auth_id in sorted(old - new):
             if self.device_of_auth(tenant, kind, auth_id) == device:
                 self.put(f"auth/{tenant}/{kind}/{auth_id}", None)
-        for kind, auth_id in sorted(after):
-            if self.device_of_auth(tenant, kind, auth_id) != device:
-                self.put(f"auth/{tenant}/{kind}/{auth_id}", device.encode())
+        for kind, auth_id in sorted(new - old):
+            self.put(f"auth/{tenant}/{kind}/{auth_id}", device.encode())
         self.put(f"credentials/{tenant}/{device}", value)
 
     def device_of_auth(self, tenant_id: str, kind: str, auth_id: str) -> str | None:
