@@ -213,6 +213,7 @@ class Device:
 class World:
     def __init__(self, limits: Limits) -> None:
         self.time = Time()
+        self.tasks: asyncio.TaskGroup
         self.log = HandLog()
         self.registry = Registry()
         self.twins = Twins()
@@ -262,6 +263,7 @@ def play():
         async def main() -> None:
             world = World(Limits(**limits))
             async with asyncio.TaskGroup() as tasks:
+                world.tasks = tasks
                 running = tasks.create_task(world.door.run())
                 await world.settle()
                 await scene(world)

@@ -32,7 +32,7 @@ from littoral.gateway.mqtt.refusals import (
     puback_reason,
     reason_text,
 )
-from littoral.gateway.mqtt.topics import CACHED_BYTES_MAX, DITTO, JSON, RESPONSE, Route
+from littoral.gateway.mqtt.topics import DITTO, JSON, RESPONSE, Route
 from littoral.gateway.ports import DeviceDoor
 from littoral.kernel.errors import LittoralError
 from littoral.log import RecordClass
@@ -182,22 +182,31 @@ class MqttConnection(Lifecycle):
                 if payload_at > end:
                     raise malformed("a PUBLISH ends before its payload.")
                 route = known.get(raw)
+                device_time = message_id = None
                 if route is None:
-                    route = hub.routes.learn(raw)
+                    route, device_time, message_id = hub.routes.find(raw)
                 if v5:
                     if payload_at < end and data[payload_at] == 0:
                         payload_at += 1
                     else:
-                        route, payload_at = self._refined(route, raw, data, payload_at, end)
+                        payload_at, stop = end_of_properties(data, payload_at, end)
+                        if payload_at < stop:
+                            route, device_time, message_id = refine(
+                                hub.routes,
+                                raw,
+                                (route, device_time, message_id),
+                                data,
+                                payload_at,
+                                stop,
+                            )
+                        payload_at = stop
                 payload = data[payload_at:end]
                 at = end
                 count += 1
                 try:
                     if route.simple and payload[:1] == b"{" and (packet_id or route.cls != _EVENT):
-                        telemetry(
-                            route.feature, payload, route.device_time, route.message_id, route.cls
-                        )
-                    elif not self._unusual(route, payload, packet_id):
+                        telemetry(route.feature, payload, device_time, message_id, route.cls)
+                    elif not self._unusual(route, payload, packet_id, device_time, message_id):
                         continue
                 except LittoralError as e:
                     self._refuse_publish(route, packet_id, e)
@@ -213,7 +222,11 @@ class MqttConnection(Lifecycle):
             self._need = need
             hub.publishes += count
             self._acks.count(count, at)
-        if v5 and self._acks.waiting() > self._limits.receive_maximum:
+        if (
+            v5
+            and self._acks.records > self._limits.receive_maximum
+            and self._acks.waiting() > self._limits.receive_maximum
+        ):
             raise PeerViolation(
                 Reason.RECEIVE_MAXIMUM_EXCEEDED,
                 f"at most {self._limits.receive_maximum} publishes may wait for their PUBACK.",
@@ -227,23 +240,6 @@ class MqttConnection(Lifecycle):
         self._hub.commits.on_commit(self._committed)
         return group
 
-    def _refined(
-        self, route: Route, raw: bytes, data: bytes, at: int, end: int
-    ) -> tuple[Route, int]:
-        """The route with a message's own MQTT 5 properties, remembered if it may come again."""
-        at, stop = end_of_properties(data, at, end)
-        if at == stop:
-            return route, stop
-        # A topic has no NUL, so the two parts of the key cannot run into each other.
-        key = raw + b"\0" + data[at:stop]
-        routes = self._hub.routes
-        known = routes.known.get(key)
-        if known is None:
-            known = refine(route, data, at, stop)
-            if known.cacheable and len(key) <= CACHED_BYTES_MAX:
-                routes.keep(key, known)
-        return known, stop
-
     def _check_publish(self, first: int) -> None:
         """Refuse the flags that this door does not take; what is left is harmless."""
         qos = first >> 1 & 3
@@ -256,7 +252,14 @@ class MqttConnection(Lifecycle):
         if first & 1 and self._v5:
             raise PeerViolation(Reason.RETAIN_NOT_SUPPORTED, "nothing is retained here.")
 
-    def _unusual(self, route: Route, payload: bytes, packet_id: bytes) -> bool:
+    def _unusual(
+        self,
+        route: Route,
+        payload: bytes,
+        packet_id: bytes,
+        device_time: int | None,
+        message_id: str | None,
+    ) -> bool:
         """Carry out a publish that is not plain JSON for the own device; True: it was stored.
 
         Raises:
@@ -280,17 +283,15 @@ class MqttConnection(Lifecycle):
         if route.is_text:
             _check_text(payload)
         if route.mode == JSON and payload.lstrip()[:1] == b"{":
-            self._door.telemetry(
-                route.feature, payload, route.device_time, route.message_id, route.cls
-            )
+            self._door.telemetry(route.feature, payload, device_time, message_id, route.cls)
         elif route.mode == DITTO:
             self._protocol(payload)
         else:
             self._door.bulk(
                 route.content_type,
                 payload,
-                device_time=route.device_time,
-                message_id=route.message_id,
+                device_time=device_time,
+                message_id=message_id,
             )
         return True
 

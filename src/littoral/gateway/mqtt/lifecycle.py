@@ -203,6 +203,8 @@ class Lifecycle(asyncio.Protocol, ABC):
                 self._seen_s = self._hub.clock.monotonic_s()
                 self._tail_since_s = self._seen_s if self._tail else 0.0
                 self._transport.resume_reading()
+                if self._agreed is not None and self._agreed.silence_s_max is not None:
+                    self._look_again(self._seen_s + self._agreed.silence_s_max)
         elif (
             self._stalled_s is not None
             or acks.records >= limits.pending_records_max

@@ -11,7 +11,7 @@ from littoral.gateway.mqtt.properties import text_of
 from littoral.gateway.mqtt.reasons import PeerViolation, Reason, malformed
 from littoral.gateway.mqtt.refusals import WrongResponse, WrongText, WrongTopic
 from littoral.kernel.errors import LittoralError
-from littoral.kernel.time import InvalidInstant, parse
+from littoral.kernel.time import parse
 from littoral.log import RecordClass
 
 DATA = 0
@@ -52,12 +52,10 @@ class Route:
         "content_type",
         "correlation_id",
         "device",
-        "device_time",
         "endpoint",
         "feature",
         "is_text",
         "kind",
-        "message_id",
         "mode",
         "on_error",
         "problem",
@@ -80,8 +78,6 @@ class Route:
         self.device = ""
         self.endpoint = "unknown"
         self.feature = FEATURE
-        self.device_time: int | None = None
-        self.message_id: str | None = None
         self.content_type: str | None = None
         self.is_text = False
         self.on_error = "default"
@@ -104,24 +100,13 @@ class Route:
         self.simple = False
 
     def set(self, name: str, value: str) -> None:
-        """Take in one property, from the bag or from MQTT 5; unknown names are left alone."""
+        """Take in one property, from the bag or from MQTT 5; unknown names are left alone.
+
+        Not ``id`` and ``ts``, which differ from message to message: see `Found`.
+        """
         match name:
             case "feature":
                 self.feature = value
-            case "id":
-                self.cacheable = False
-                if len(value) > MESSAGE_ID_CHARS_MAX:
-                    self.refuse(
-                        WrongText(f"a message id has at most {MESSAGE_ID_CHARS_MAX} characters.")
-                    )
-                else:
-                    self.message_id = value
-            case "ts":
-                self.cacheable = False
-                try:
-                    self.device_time = parse(value)
-                except InvalidInstant as e:
-                    self.refuse(e)
             case "content-type":
                 self.content_type = value
                 self.mode = _mode_of(value)
@@ -133,6 +118,24 @@ class Route:
                 self.correlation_id = value[:MESSAGE_ID_CHARS_MAX]
             case _:
                 pass
+
+
+Found = tuple[Route, int | None, str | None]
+"""A route, and what belongs to one message only: its device time and its id."""
+
+
+def vary(route: Route, stamp: str | None, message_id: str | None) -> Found:
+    """``route`` for a message with this ``ts`` and ``id``; a copy that refuses if they are bad."""
+    device_time: int | None = None
+    try:
+        if stamp is not None:
+            device_time = parse(stamp)
+        if message_id is not None and len(message_id) > MESSAGE_ID_CHARS_MAX:
+            raise WrongText(f"a message id has at most {MESSAGE_ID_CHARS_MAX} characters.")
+    except LittoralError as e:
+        route = route.copy()
+        route.refuse(e)
+    return route, device_time, message_id
 
 
 def _mode_of(content_type: str) -> int:
@@ -211,8 +214,7 @@ def _response(route: Route, segments: list[str]) -> None:
 
 
 def _read_bag(route: Route, bag: str) -> None:
-    pairs = bag.split("&", BAG_KEYS_MAX)
-    for pair in pairs[:BAG_KEYS_MAX]:
+    for pair in bag.split("&", BAG_KEYS_MAX)[:BAG_KEYS_MAX]:
         name, _, value = pair.partition("=")
         if "%" in pair:
             name, value = unquote(name), unquote(value)
@@ -229,8 +231,36 @@ class Routes:
         self.known: dict[bytes, Route] = {}
         self._routes_max = routes_max
 
-    def learn(self, raw: bytes) -> Route:
-        """Parse ``raw``, and remember it if it is likely to come again."""
+    def find(self, raw: bytes) -> Found:
+        """Understand a topic that is not known as a whole.
+
+        Raises:
+            PeerViolation: it is not UTF-8, or has wildcards: the connection ends.
+        """
+        address, mark, bag = raw.rpartition(b"/?")
+        if not mark:
+            return self._learn(raw), None, None
+        stamp = message_id = None
+        lasting = []
+        for pair in bag.split(b"&", BAG_KEYS_MAX)[:BAG_KEYS_MAX]:
+            name, _, value = pair.partition(b"=")
+            name = name.lower()
+            if name == b"id":
+                message_id = unquote(text_of(value)) if b"%" in value else text_of(value)
+            elif name == b"ts":
+                stamp = unquote(text_of(value)) if b"%" in value else text_of(value)
+            else:
+                lasting.append(pair)
+        # What lasts is looked up as a topic of its own, so numbered messages find it too.
+        key = address + b"/?" + b"&".join(lasting)
+        route = self.known.get(key)
+        if route is None:
+            route = self._learn(key)
+        if stamp is None and message_id is None:
+            return route, None, None
+        return vary(route, stamp, message_id)
+
+    def _learn(self, raw: bytes) -> Route:
         route = parse_topic(raw)
         if route.cacheable:
             self.keep(raw, route)

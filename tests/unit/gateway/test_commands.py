@@ -1,0 +1,299 @@
+"""Commands to a device and its answers; the error topic."""
+
+import pytest
+
+from littoral.eventing import Message, MessageTimeout, Reply
+from littoral.gateway.mqtt import (
+    V5,
+    V311,
+    Ack,
+    Property,
+    Publish,
+    Reason,
+    Suback,
+    Subscribe,
+    Subscription,
+    Type,
+    Unsuback,
+    Unsubscribe,
+)
+
+ORDER = Message("org.acme:d1", "stop", b'{"now":true}', "application/json")
+
+
+async def subscribed(world, topic_filter="command///req/#", version=V311, qos=1, **connect):
+    device = await world.connected(version=version, **connect)
+    device.send_packet(Subscribe(1, (Subscription(topic_filter, qos),)))
+    device.suback = device.received()[0]
+    return device
+
+
+async def ask(world, message=ORDER, timeout_s=5.0):
+    """Send a message; return its task once the device has it."""
+    task = world.tasks.create_task(world.inbox.send(message, timeout_s=timeout_s))
+    await world.settle()
+    return task
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "prefix"),
+    [
+        ("command///req/#", "command///req/"),
+        ("c///q/#", "c///q/"),
+        ("command/acme//req/#", "command/acme//req/"),
+        ("c//d1/q/#", "c//d1/q/"),
+        ("command/acme/d1/req/#", "command/acme/d1/req/"),
+    ],
+)
+def test_a_command_comes_on_the_topic_as_it_was_subscribed(play, topic_filter, prefix):
+    async def scene(world):
+        device = await subscribed(world, topic_filter)
+        assert device.suback == Suback(1, (1,))
+        asked = await ask(world)
+        [command] = device.received()
+        assert command.topic.startswith(prefix)
+        request, subject = command.topic.removeprefix(prefix).split("/")
+        assert (subject, command.payload, command.qos) == ("stop", b'{"now":true}', 1)
+        device.send_packet(Ack(Type.PUBACK, command.packet_id))
+        device.publish(f"command///res/{request}/200", b'{"done":1}', packet_id=3)
+        assert device.received() == [Ack(Type.PUBACK, 3)]
+        assert await asked == Reply(200, b'{"done":1}', "application/json")
+        found = world.door.statistics()
+        assert (found.commands, found.commands_acknowledged, found.responses) == (1, 1, 1)
+
+    play(scene)
+
+
+def test_a_one_way_command_has_no_request_id(play):
+    async def scene(world):
+        device = await subscribed(world, qos=0)
+        world.inbox.post(ORDER)
+        [command] = device.received()
+        assert (command.topic, command.qos) == ("command///req//stop", 0)
+
+    play(scene)
+
+
+def test_mqtt_5_gets_content_type_and_feature_as_properties(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5)
+        world.inbox.post(Message("org.acme:d1", "stop", b"x", "text/plain", feature="arm"))
+        [command] = device.received()
+        assert command.properties == {
+            Property.CONTENT_TYPE: "text/plain",
+            Property.USER_PROPERTY: (("feature", "arm"),),
+        }
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "topic_filter",
+    [
+        "#",
+        "command/#",
+        "command///req/x",
+        "command/+//req/#",
+        "command//+/req/#",
+        "command//d2/req/#",
+        "command/other//req/#",
+        "command///res/#",
+        "telemetry",
+        "error//d2/#",
+        "error/#",
+        "$share/g/command///req/#",
+        "",
+    ],
+)
+@pytest.mark.parametrize("version", [V311, V5])
+def test_a_filter_for_something_else_is_refused(play, version, topic_filter):
+    async def scene(world):
+        device = await subscribed(world, topic_filter, version)
+        [reason] = device.suback.reasons
+        if version == V311:
+            assert reason == 0x80
+        else:
+            shared = topic_filter.startswith("$share")
+            assert reason == (0x9E if shared else Reason.TOPIC_FILTER_INVALID)
+        assert not device.is_over
+
+    play(scene)
+
+
+def test_a_command_that_waits_is_delivered_when_the_device_subscribes(play):
+    async def scene(world):
+        asked = await ask(world)
+        device = await subscribed(world)
+        await world.settle()
+        [command] = device.received()
+        device.send_packet(Ack(Type.PUBACK, command.packet_id))
+        device.publish(f"c///s/{command.topic.split('/')[4]}/204", b"")
+        assert (await asked).status == 204
+
+    play(scene)
+
+
+def test_an_answer_of_another_device_is_not_taken(play):
+    async def scene(world):
+        device = await subscribed(world, qos=0)
+        other = await world.connected("d2", V5)
+        asked = await ask(world)
+        [command] = device.received()
+        request = command.topic.split("/")[4]
+        other.publish(f"command///res/{request}/200", b"mine", packet_id=1)
+        [ack] = other.received()
+        assert ack.reason == Reason.NO_MATCHING_SUBSCRIBERS
+        device.publish(f"command///res/{request}/200", b"right")
+        assert (await asked).payload == b"right"
+
+    play(scene)
+
+
+def test_an_answer_may_come_over_a_new_connection(play):
+    async def scene(world):
+        device = await subscribed(world, qos=0)
+        asked = await ask(world)
+        [command] = device.received()
+        device.lose()
+        again = await world.connected()
+        again.publish(f"command///res/{command.topic.split('/')[4]}/500", b"oh", packet_id=1)
+        assert (await asked).status == 500
+
+    play(scene)
+
+
+def test_a_late_answer_is_acknowledged_and_counted(play):
+    async def scene(world):
+        device = await subscribed(world)
+        device.publish("command///res/00/200", b"late", packet_id=1)
+        assert device.received() == [Ack(Type.PUBACK, 1)]
+        assert world.door.statistics().late_responses == 1
+
+    play(scene)
+
+
+def test_an_answer_keeps_its_place_behind_publishes_that_wait(play):
+    async def scene(world):
+        device = await subscribed(world)
+        device.publish("t", packet_id=1)
+        device.publish("command///res/00/200", b"late", packet_id=2)
+        assert device.received() == []
+        world.log.commit()
+        assert [p.packet_id for p in device.received()] == [1, 2]
+
+    play(scene)
+
+
+def test_a_command_that_is_not_acknowledged_in_time_is_not_delivered(play):
+    async def scene(world):
+        device = await subscribed(world)
+        asked = await ask(world)
+        [command] = device.received()
+        await world.pass_time(1.5)
+        reply = await asked
+        assert reply.status == 503
+        device.send_packet(Ack(Type.PUBACK, command.packet_id))
+        assert not device.is_over
+        assert world.door.statistics().commands_acknowledged == 0
+
+    play(scene)
+
+
+def test_a_command_that_the_device_refuses_is_not_delivered(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5)
+        asked = await ask(world)
+        [command] = device.received()
+        device.send_packet(Ack(Type.PUBACK, command.packet_id, 0x97))
+        assert (await asked).status == 503
+
+    play(scene)
+
+
+def test_commands_in_flight_are_bounded_by_both_sides(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5, properties={Property.RECEIVE_MAXIMUM: 2})
+        for _ in range(3):
+            world.inbox.post(ORDER)
+        assert len(device.received()) == 2
+        assert world.inbox.statistics().failed == 1
+
+    play(scene)
+
+
+def test_a_command_larger_than_the_device_takes_is_not_sent(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5, properties={Property.MAXIMUM_PACKET_SIZE: 60})
+        world.inbox.post(Message("org.acme:d1", "stop", b"x" * 50))
+        assert device.received() == []
+        with pytest.raises(MessageTimeout):
+            await world.inbox.send(Message("org.acme:d1", "stop", b"x" * 50), timeout_s=0.01)
+
+    play(scene)
+
+
+def test_a_device_that_does_not_read_gets_no_commands(play):
+    async def scene(world):
+        device = await subscribed(world)
+        device.connection.pause_writing()
+        world.inbox.post(ORDER)
+        assert device.received() == []
+
+    play(scene)
+
+
+def test_after_unsubscribing_and_after_the_end_no_command_comes(play):
+    async def scene(world):
+        device = await subscribed(world)
+        device.send_packet(Unsubscribe(2, ("command///req/#", "x")))
+        assert device.received() == [Unsuback(2)]
+        assert world.inbox.statistics().receivers == 0
+        device.send_packet(Subscribe(3, (Subscription("c///q/#", 1),)))
+        assert world.inbox.statistics().receivers == 1
+        device.lose()
+        assert world.inbox.statistics().receivers == 0
+
+    play(scene)
+
+
+def test_the_newest_subscription_says_how_commands_are_spelled(play):
+    async def scene(world):
+        device = await subscribed(world)
+        device.send_packet(Subscribe(2, (Subscription("c///q/#", 0),)))
+        device.received()
+        world.inbox.post(ORDER)
+        assert device.received()[0].topic == "c///q//stop"
+
+    play(scene)
+
+
+def test_the_response_of_the_ditto_protocol_comes_with_the_commit(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5)
+        world.stored().response = b'{"status":204}'
+        device.publish("e", b"{}", packet_id=1, content_type="application/vnd.eclipse.ditto+json")
+        assert device.received() == []
+        world.log.commit()
+        response, ack = device.received()
+        assert isinstance(response, Publish)
+        assert response.topic == "command///req//ditto-protocol"
+        assert response.payload == b'{"status":204}'
+        assert ack.packet_id == 1
+
+    play(scene)
+
+
+def test_an_error_names_the_correlation_id_of_the_bag(play):
+    async def scene(world):
+        device = await subscribed(world, "e/acme/+/#", qos=1)
+        assert device.suback.reasons == (0,)
+        device.publish("telemetry/?correlation-id=a%2Fb", b"{broken", packet_id=1)
+        device.publish("event", b"{}")
+        first, ack, second = device.received()
+        assert first.topic == "e/acme/d1/telemetry/a_b/400"
+        assert b'"correlation-id":"a/b"' in first.payload
+        assert ack.packet_id == 1
+        assert second.topic == "e/acme/d1/event/-1/400"
+        assert not device.is_over
+
+    play(scene)
