@@ -52,7 +52,7 @@ class Actuator:
         self._latencies_ms = latencies_ms
 
     def next(self, number):
-        raise AssertionError("an actuator says nothing")
+        return TELEMETRY, "telemetry", b'{"ready":true}'
 
     def command(self, name, payload):
         now = monotonic()
@@ -94,6 +94,8 @@ async def drive(port):
         tasks = [group.create_task(d.run()) for d in (*actuators, *sensors)]
         for one in (*actuators, *sensors):
             await one.was_ready.wait()
+        for one in actuators:
+            one.publish()  # A device's first message makes its thing.
         started_at = monotonic()
         while (elapsed_s := monotonic() - started_at) < WARMUP_S + MEASURE_S:
             while len(due_at) < int(elapsed_s * RATE):
