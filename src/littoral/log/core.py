@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from littoral.kernel import json
 from littoral.kernel.ids import Origin
 from littoral.kernel.time import COUNTER_BITS
-from littoral.log.model import ClassUsage, Loss, RecordClass, Retention
+from littoral.log.model import ClassUsage, Loss, RecordClass, Retention, Salvage
 
 _ORIGINS_SHOWN_MAX = 16
 """Origins that one ledger record names; the rest are counted together by its totals."""
+
+_GAPS_SHOWN_MAX = 64
 
 _TOTAL_SLACK = 0.02
 """Share of the total budget that is freed beyond need, so that thinning does not run all the time."""
@@ -107,6 +109,22 @@ def ledger_value(loss: Loss, reason: str, *, delivered: bool) -> bytes:
                 origin: {"from": first, "to": last, "count": count}
                 for origin, (first, last, count) in shown
             },
+        }
+    )
+
+
+def salvage_value(salvage: Salvage) -> bytes:
+    """The value of the ledger record that says what damage has cost."""
+    return json.encode(
+        {
+            "class": None,
+            "from": salvage.seq_gaps[0][0] if salvage.seq_gaps else None,
+            "to": salvage.seq_gaps[-1][1] if salvage.seq_gaps else None,
+            "count": salvage.records_lost,
+            "gaps": [list(gap) for gap in salvage.seq_gaps[:_GAPS_SHOWN_MAX]],
+            "reason": "damage",
+            "detail": salvage.detail,
+            "moved_to": salvage.moved_to,
         }
     )
 

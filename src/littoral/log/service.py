@@ -10,7 +10,7 @@ from littoral.kernel.ids import NodeId, Origin
 from littoral.kernel.time import Clock, Entropy
 from littoral.log.codec import headers_size
 from littoral.log.commit import GroupCommit
-from littoral.log.core import high_water_key
+from littoral.log.core import high_water_key, salvage_value
 from littoral.log.cursor import Cursor, Cursors
 from littoral.log.errors import LogBroken, LogClosed, RecordInvalid
 from littoral.log.housekeeping import Housekeeper
@@ -20,6 +20,7 @@ from littoral.log.model import (
     DEFAULT_RETENTION,
     HEADERS_BYTES_MAX,
     HLC_AHEAD_MS,
+    LEDGER_KIND,
     TEXT_CHARS_MAX,
     VALUE_BYTES_MAX,
     ClassUsage,
@@ -27,6 +28,7 @@ from littoral.log.model import (
     LogStatistics,
     Opened,
     Record,
+    RecordClass,
     Retention,
 )
 from littoral.log.pending import OPEN_BYTES_EACH, Pending, changed, lookup
@@ -85,9 +87,15 @@ class Log(GroupCommit):
             LogTooNew, LogInUse, LogOfAnotherNode, LogFull, LogBroken.
         """
         opened = store.open(origin=Origin(f"{node}/{entropy.token(8).hex()}"))
-        return cls(
+        log = cls(
             opened, store=store, committer=committer, clock=clock, loop=loop, retention=retention
         )
+        if opened.salvage is not None:
+            log.append(
+                RecordClass.EVENT, LEDGER_KIND, f"log:{node}", 0, 0, "/",
+                salvage_value(opened.salvage),
+            )  # fmt: skip
+        return log
 
     # The hot path: one tuple and one list append per record. Everything else is per batch.
 

@@ -2,18 +2,15 @@
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from operator import itemgetter
 
 import apsw
 
 from littoral.kernel.ids import Origin
-from littoral.log.adapters.database import translated
 from littoral.log.adapters.pages import OriginNumbers, checked_page
 from littoral.log.adapters.sealing import decode_pairs
-from littoral.log.codec import PageDamaged
-from littoral.log.errors import LogBroken
 from littoral.log.model import Record
 
 _DECODED_PAGES_MAX = 8
@@ -34,8 +31,14 @@ class Reader:
     dropped meanwhile.
     """
 
-    def __init__(self, connection: apsw.Connection, origins: OriginNumbers) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        origins: OriginNumbers,
+        guarded: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
         self._connection = connection
+        self._guarded = guarded
         self._origins = origins
         self._decoded: OrderedDict[tuple[int, int, int, int], list[Record]] = OrderedDict()
 
@@ -153,16 +156,6 @@ class Reader:
                 if record is not None:
                     return record
         return None
-
-    @contextmanager
-    def _guarded(self, doing: str) -> Iterator[None]:
-        try:
-            with translated(doing):
-                yield
-        except PageDamaged as e:
-            raise LogBroken(
-                f"{doing}: {e}.", hint="The next start salvages what can be read."
-            ) from e
 
 
 def _next(group: list[Record], limit: int) -> list[Record]:

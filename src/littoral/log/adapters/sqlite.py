@@ -6,7 +6,8 @@ thread, by `maintain` when the WAL is over `WAL_BYTES_SOFT`, or after a commit w
 `WAL_BYTES_HARD`; SQLite's own automatic checkpoint is off.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import apsw
 
@@ -18,6 +19,7 @@ from littoral.log.adapters.database import (
     check_library,
     connect,
     create_tables,
+    is_damage,
     is_empty,
     transaction,
     translated,
@@ -25,9 +27,10 @@ from littoral.log.adapters.database import (
 from littoral.log.adapters.pages import OriginNumbers, insert_page, rows_of
 from littoral.log.adapters.reading import Reader
 from littoral.log.adapters.retention import drop_pages, find_loss
-from littoral.log.adapters.salvage import find_damage, finish_interrupted, salvage
+from littoral.log.adapters.salvage import SUSPECT, find_damage, finish_interrupted, salvage
 from littoral.log.adapters.sealing import Sealer
 from littoral.log.adapters.usage import Usage
+from littoral.log.codec import PageDamaged
 from littoral.log.errors import LogBroken, LogClosed, LogFull, LogOfAnotherNode
 from littoral.log.model import Batch, ClassUsage, Epoch, Loss, Opened, Put, Record, RecordClass
 from littoral.log.ports import Files
@@ -115,7 +118,7 @@ class SqliteStore:
         epochs = self._begin_epoch(write, origin)
         self._sealer = Sealer(write, self._usage)
         connection = write if self._exclusive else self._connect(FILE)
-        self._reader = Reader(connection, self._origins)
+        self._reader = Reader(connection, self._origins, self._guarded)
         return Opened(NodeId(node), epochs, self._head, self._hlc(write), salvaged)
 
     def _connect(self, name: str) -> apsw.Connection:
@@ -166,7 +169,7 @@ class SqliteStore:
         """See `littoral.log.ports.Store`."""
         write = self._writing()
         try:
-            with translated("committing a batch"):
+            with self._guarded("committing a batch"):
                 rows = list(rows_of(batch.records, self._origins))
                 with transaction(write):
                     self._origins.write_new(write)
@@ -189,7 +192,7 @@ class SqliteStore:
     def probe(self) -> None:
         """See `littoral.log.ports.Store`. What it claims stays free inside the file."""
         write = self._writing()
-        with translated("looking for room"):
+        with self._guarded("looking for room"):
             with transaction(write):
                 write.execute(
                     "INSERT INTO meta VALUES('probe', zeroblob(?)) "
@@ -204,7 +207,7 @@ class SqliteStore:
         """See `littoral.log.ports.Store`."""
         write = self._writing()
         assert self._sealer is not None
-        with translated("sealing pages"):
+        with self._guarded("sealing pages"):
             more = self._sealer.piece(sealed_to)
             self._used_bytes = _used_bytes(write)
         if self._wal_pages * PAGE_BYTES > WAL_BYTES_SOFT:
@@ -215,7 +218,7 @@ class SqliteStore:
         self, cls: RecordClass, *, older_than_ms: int | None, bytes_over: int, below: int
     ) -> Loss | None:
         """See `littoral.log.ports.Store`. Whole groups at a time."""
-        with translated("planning retention"):
+        with self._guarded("planning retention"):
             return find_loss(
                 self._writing(),
                 self._origins,
@@ -228,7 +231,7 @@ class SqliteStore:
     def drop(self, cls: RecordClass, *, up_to: int) -> None:
         """See `littoral.log.ports.Store`."""
         write = self._writing()
-        with translated("dropping records"):
+        with self._guarded("dropping records"):
             with transaction(write):
                 records, stored = drop_pages(write, cls, up_to=up_to)
                 _set_meta(write, f"dropped/{cls:d}", max(up_to, self._dropped[cls]))
@@ -246,7 +249,7 @@ class SqliteStore:
         allocated. A reader that is in the way, or a full disk, puts it off; nothing is lost.
         """
         try:
-            with translated("checkpointing"):
+            with self._guarded("checkpointing"):
                 write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
                 self._wal_pages = 0
         except LogFull:
@@ -258,6 +261,25 @@ class SqliteStore:
     def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
+
+    @contextmanager
+    def _guarded(self, doing: str) -> Iterator[None]:
+        """Turn errors into the log's; if the content is wrong, have the next opening verify it all."""
+        try:
+            with translated(doing):
+                yield
+        except PageDamaged as e:
+            self._suspect()
+            raise LogBroken(f"{doing}: {e}.", hint="The next start salvages the log.") from e
+        except LogBroken as e:
+            if e.__cause__ is not None and is_damage(e.__cause__):
+                self._suspect()
+            raise
+
+    def _suspect(self) -> None:
+        # On a broken disk this may fail too; then the next opening verifies what it always does.
+        with suppress(OSError):
+            self._files.write(SUSPECT, 0, b"1")
 
     def _writing(self) -> apsw.Connection:
         if self._write is None:
