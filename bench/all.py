@@ -38,8 +38,7 @@ def ingest(rounds):
         return ["ingest did not finish."], []
     found = json.loads(done.stdout)
     lines = [
-        "| server | 1 in flight /s | 10 in flight /s | 20 in flight /s | µs of server per message "
-        "| ack p99 at 20,000/s |",
+        "| server | 1 in flight | 10 in flight | 20 in flight | server µs/message | p99 at 20,000/s |",
         "|---|---|---|---|---|---|",
     ]
     figures = []
@@ -55,7 +54,7 @@ def ingest(rounds):
             ratio = row["littoral_ratio"].get(str(in_flight))
             if ratio is not None:
                 name = f"ingest ÷ {row['name']}, {in_flight} in flight"
-                figures.append(Figure(name, ratio, "×", target, at_least=True))
+                figures.append(Figure(name, ratio, "x", target, at_least=True))
         if row["name"] == "littoral" and p99 is not None:
             name = "acknowledgement p99 at 20,000/s"
             figures.append(Figure(name, p99, "ms", P99_TARGET_MS, detail="open loop"))

@@ -28,7 +28,7 @@ TIMEOUT_S = 120.0
 
 async def until(is_so):
     async with asyncio.timeout(TIMEOUT_S):
-        while not await is_so():
+        while not await is_so():  # noqa: ASYNC110  # it is another process that changes
             await asyncio.sleep(POLL_S)
 
 
