@@ -54,6 +54,7 @@ class Sent:
     topic: str
     payload: bytes
     content_type: str | None = None
+    feature: str | None = None
     device_time: int | None = None
 
     @property
@@ -114,11 +115,12 @@ class VirtualDevice:
         *,
         topic: str = "telemetry",
         content_type: str | None = None,
+        feature: str | None = None,
         device_time: int | None = None,
     ) -> Sent:
         """Put a message into the outbox, and send it as soon as that is possible."""
         self.memory.sent += 1
-        sent = Sent(self.memory.sent, topic, payload, content_type, device_time)
+        sent = Sent(self.memory.sent, topic, payload, content_type, feature, device_time)
         self.memory.outbox.append(sent)
         if self._session is not None:
             self._session.pump()
@@ -272,6 +274,8 @@ class _Session(asyncio.Protocol):
         self._packet_id = self._packet_id % 60_000 + 1
         self._in_flight[self._packet_id] = sent
         extras = {"id": sent.message_id}
+        if sent.feature is not None:
+            extras["feature"] = sent.feature
         if sent.device_time is not None:
             extras["ts"] = str(sent.device_time)
         topic, user, content_type = sent.topic, tuple(extras.items()), sent.content_type

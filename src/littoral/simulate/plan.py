@@ -1,0 +1,245 @@
+"""What will happen in a world, drawn from its seed before it begins; so that a trace can be read."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from littoral.simulate.network import Conditions
+
+CLOUD = "cloud"
+
+
+class Trouble(StrEnum):
+    """The faults there are."""
+
+    CUT_LINK = "cut the link of"
+    CUT_DEVICES = "cut the devices of"
+    RESET_LINK = "reset the link of"
+    RESET_DEVICES = "reset the devices of"
+    POWER_CUT = "cut the power of"
+    POWER_CUT_AT_WRITE = "cut the power, in the middle of a write, of"
+    KILL = "kill the node of"
+    CLOCK_JUMP = "set the clock of"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, and for how long."""
+
+    at_s: float
+    trouble: Trouble
+    host: str
+    lasts_s: float = 0.0
+    amount: int = 0
+    """Operations of the disk until the power goes, or ms by which the clock jumps."""
+
+    def __str__(self) -> str:
+        amount = f" ({self.amount:+d})" if self.amount else ""
+        lasts = f" for {self.lasts_s:.1f} s" if self.lasts_s else ""
+        return f"{self.at_s:6.2f} s {self.trouble} {self.host}{lasts}{amount}"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Something that a person writes, at a node, to a thing."""
+
+    at_s: float
+    host: str
+    thing: str
+    path: str
+    value: object
+    """None deletes."""
+    token: str
+    """A word in the value that occurs nowhere else, so that it can be found again."""
+    is_merge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that a person asks a device to do, from the cloud."""
+
+    at_s: float
+    thing: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Something that a device has to say."""
+
+    at_s: float
+    topic: str
+    kind: str
+    """``object``, ``nested``, ``null``, ``text`` or ``bytes``."""
+    feature: int
+    with_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """A device, and what it will say."""
+
+    name: str
+    site: str
+    thing: str
+    version: int
+    publishes: tuple[Publish, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """A node's clock and the paths around it."""
+
+    name: str
+    namespace: str
+    skew_ms: int
+    drift_ppm: float
+    to_cloud: Conditions
+    to_devices: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole world."""
+
+    seed: int
+    hosts: tuple[HostPlan, ...]
+    devices: tuple[DevicePlan, ...]
+    faults: tuple[Fault, ...]
+    writes: tuple[Write, ...]
+    commands: tuple[Command, ...]
+    lasts_s: float
+    """When the faults end."""
+    ends_cleanly: bool
+    """Whether the nodes are stopped in order, or lose power, before they are judged again."""
+
+
+def draw(seed: int, *, sites: int = 2) -> Plan:
+    """Draw a world; the same seed is the same world."""
+    source = random.Random(f"plan {seed}")
+    lasts_s = source.uniform(4.0, 20.0)
+    hosts = tuple(
+        _host(source, CLOUD if n == 0 else f"site-{n}", f"s{n}") for n in range(sites + 1)
+    )
+    devices = tuple(
+        _device(source, host, n, lasts_s) for host in hosts[1:] for n in range(source.randint(1, 2))
+    )
+    things = [device.thing for device in devices]
+    writes = [_write(source, n, devices, lasts_s) for n in range(source.randint(2, 12))]
+    faults = [_fault(source, hosts, lasts_s) for _ in range(source.randint(1, 6))]
+    return Plan(
+        seed=seed,
+        hosts=hosts,
+        devices=devices,
+        faults=tuple(sorted(faults, key=lambda fault: fault.at_s)),
+        writes=tuple(sorted(writes, key=lambda write: write.at_s)),
+        commands=tuple(
+            Command(source.uniform(1.0, lasts_s), source.choice(things), n)
+            for n in range(source.randint(0, 4))
+        ),
+        lasts_s=lasts_s,
+        ends_cleanly=source.random() < 0.3,
+    )
+
+
+def _host(source: random.Random, name: str, namespace: str) -> HostPlan:
+    skew_ms = source.choice((0, 0, source.randint(-3000, 3000), source.randint(-120_000, 120_000)))
+    return HostPlan(
+        name,
+        namespace,
+        skew_ms,
+        source.uniform(-200.0, 200.0),
+        _conditions(source, 0.08),
+        _conditions(source, 0.02),
+    )
+
+
+def _conditions(source: random.Random, latency_s: float) -> Conditions:
+    bad = source.random() < 0.5
+    return Conditions(
+        latency_s=source.uniform(0.0005, latency_s),
+        jitter_s=source.uniform(0.0, latency_s),
+        loss=source.uniform(0.0, 0.2) if bad else 0.0,
+        bytes_per_s=source.choice((None, 200_000.0, 20_000.0)),
+        fragmented=source.choice((0.0, 0.3)),
+    )
+
+
+def _device(source: random.Random, host: HostPlan, number: int, lasts_s: float) -> DevicePlan:
+    name = f"{host.namespace}:d{number}" if source.random() < 0.5 else f"d{number}"
+    thing = name if ":" in name else f"{host.namespace}:{name}"
+    count = source.randint(3, 20)
+    burst = source.random() < 0.3
+    start_s = source.uniform(0.0, lasts_s)
+    times = sorted(start_s if burst else source.uniform(0.0, lasts_s) for _ in range(count))
+    return DevicePlan(
+        name,
+        host.name,
+        thing,
+        source.choice((4, 5)),
+        tuple(
+            Publish(
+                at_s,
+                source.choice(("telemetry", "telemetry", "t", "event", "e")),
+                source.choice(("object", "object", "object", "nested", "null", "text", "bytes")),
+                source.randint(0, 1),
+                source.random() < 0.3,
+            )
+            for at_s in times
+        ),
+    )
+
+
+_PATHS = (
+    "/attributes/mode",
+    "/attributes/mode",
+    "/attributes/place/room",
+    "/attributes/place",
+    "/attributes",
+    "/features/f0/desiredProperties/speed",
+    "/features/f0/desiredProperties",
+    "/features/f0/properties/n",
+    "/features/f1",
+    "/features",
+    "/",
+)
+
+
+def _write(
+    source: random.Random, number: int, devices: tuple[DevicePlan, ...], lasts_s: float
+) -> Write:
+    device = source.choice(devices)
+    path = source.choice(_PATHS)
+    token = f"w{number}"
+    depth = {
+        "/attributes": {"place": {"room": token}},
+        "/attributes/place": {"room": token, "floor": number},
+        "/features": {"f1": {"properties": {"by": token}}},
+        "/features/f1": {"properties": {"by": token}, "desiredProperties": {"x": number}},
+        "/features/f0/desiredProperties": {"speed": token},
+        "/": {"attributes": {"mode": token}},
+    }
+    value: object = depth.get(path, token)
+    is_merge = path == "/" or source.random() < 0.4
+    if path != "/" and source.random() < 0.15:
+        value = None
+    host = source.choice((CLOUD, device.site))
+    return Write(source.uniform(0.5, lasts_s), host, device.thing, path, value, token, is_merge)
+
+
+def _fault(source: random.Random, hosts: tuple[HostPlan, ...], lasts_s: float) -> Fault:
+    trouble = source.choice(list(Trouble))
+    at_s = source.uniform(0.0, lasts_s)
+    host = source.choice(hosts)
+    match trouble:
+        case Trouble.CUT_LINK | Trouble.CUT_DEVICES | Trouble.RESET_LINK | Trouble.RESET_DEVICES:
+            site = source.choice(hosts[1:])
+            return Fault(at_s, trouble, site.name, source.uniform(0.2, 15.0))
+        case Trouble.POWER_CUT_AT_WRITE:
+            lasts = source.uniform(0.1, 5.0)
+            return Fault(at_s, trouble, host.name, lasts, source.randint(1, 60))
+        case Trouble.POWER_CUT | Trouble.KILL:
+            return Fault(at_s, trouble, host.name, source.uniform(0.1, 5.0))
+        case Trouble.CLOCK_JUMP:
+            amount = source.choice((source.randint(-5000, 5000), source.randint(-90_000, 90_000)))
+            return Fault(at_s, trouble, host.name, amount=amount)

@@ -1,0 +1,406 @@
+"""A virtual world: a cloud, sites and devices, made of real nodes, living through a seed's plan.
+
+`run_world` runs one and judges it. The same seed is the same world, to the byte.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from littoral.eventing import Message
+from littoral.kernel.errors import LittoralError
+from littoral.kernel.ids import Subject
+from littoral.node import Node
+from littoral.simulate.devices import Account, VirtualDevice
+from littoral.simulate.judge import Verdict, judge, judge_memory
+from littoral.simulate.loop import Late, SimLoop, Stuck, run
+from littoral.simulate.machine import MQTT_PORT, Machine, MakeStore, NodeGone
+from littoral.simulate.network import Network
+from littoral.simulate.plan import (
+    CLOUD,
+    Command,
+    DevicePlan,
+    Fault,
+    Plan,
+    Publish,
+    Trouble,
+    Write,
+    draw,
+)
+from littoral.simulate.time import VirtualClock
+from littoral.twin import Caller
+
+QUIET_WITHIN_S = 240.0
+"""Virtual time after the last fault within which everything must have arrived."""
+
+QUIET_LOOK_S = 0.5
+COMMAND_S = 5.0
+PERSON = Caller(frozenset((Subject("nginx:ditto"),)))
+_PASSWORD = "virtual"  # noqa: S105  # nobody's
+
+
+class World:
+    """One world; see `run_world`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        loop: SimLoop,
+        *,
+        trace: Callable[[str], None] | None = None,
+        make_store: MakeStore | None = None,
+        prepare: Callable[[Node], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.loop = loop
+        self._trace = trace
+        self._prepare = prepare
+        self.network = Network(loop, loop.random, trace=self.note)
+        self.machines = {
+            host.name: Machine(
+                host.name,
+                network=self.network,
+                source=loop.random,
+                clock=VirtualClock(loop, skew_ms=host.skew_ms, drift_ppm=host.drift_ppm),
+                cloud=None if host.name == CLOUD else CLOUD,
+                make_store=make_store,
+                prepare=prepare,
+            )
+            for host in plan.hosts
+        }
+        self.devices = {device.thing: self._device(device) for device in plan.devices}
+        self.waits_for = "the plan to be over"
+        """Why the world is not quiet; for the message of `Late`."""
+        self.written: list[Write] = []
+        """Writes of people that were acknowledged."""
+        self.answered: list[int] = []
+        """Commands that got an answer."""
+        for host in plan.hosts[1:]:
+            self.network.shape(host.name, CLOUD, host.to_cloud)
+            for device in plan.devices:
+                if device.site == host.name:
+                    self.network.shape(_host_of(device), host.name, host.to_devices)
+
+    def note(self, line: str) -> None:
+        """Write a line into the trace."""
+        if self._trace is not None:
+            self._trace(f"{self.loop.time():9.4f}  {line}")
+
+    @property
+    def sites(self) -> list[Machine]:
+        """The sites."""
+        return [machine for machine in self.machines.values() if machine.cloud is not None]
+
+    @property
+    def cloud(self) -> Machine:
+        """The cloud."""
+        return self.machines[CLOUD]
+
+    async def live(self) -> Verdict:
+        """Go through the plan, become quiet, be judged, restart every node, be judged again."""
+        async with asyncio.TaskGroup() as tasks:
+            hosts = [
+                tasks.create_task(machine.live(), name=f"{machine.name} lives")
+                for machine in self.machines.values()
+            ]
+            await self._found()
+            devices = [
+                tasks.create_task(device.run(), name=f"{device.host} lives")
+                for device in self.devices.values()
+            ]
+            self.loop.expire_at(self.loop.time() + self.plan.lasts_s + QUIET_WITHIN_S)
+            async with asyncio.TaskGroup() as acts:
+                for act in self._acts():
+                    acts.create_task(act)
+            self._mend()
+            await self._quiet()
+            verdict = judge(self)
+            for device_task in devices:
+                device_task.cancel()
+            await self._restart_all()
+            judge_memory(self, verdict)
+            for host in hosts:
+                host.cancel()
+        return verdict
+
+    async def _found(self) -> None:
+        """Make tenants, devices, sites and policies in the cloud, before anything goes wrong."""
+
+        async def found(node: Node) -> None:
+            for host in self.plan.hosts[1:]:
+                tenant = f"T{host.namespace}"
+                node.registry.put_tenant(tenant, namespaces=[host.namespace])
+                node.registry.put_site(host.name, tenants=[tenant])
+                policy_id = f"{host.namespace}:default"
+                await node.twins.put_policy(PERSON, policy_id, "/", _policy(policy_id))
+                for device in self.plan.devices:
+                    if device.site != host.name:
+                        continue
+                    node.registry.put_device(tenant, device.name)
+                    secrets = [{"pwd-plain": _PASSWORD, "hash-function": "sha-256"}]
+                    credential = {"type": "hashed-password", "secrets": secrets}
+                    credential["auth-id"] = f"auth-{device.name}"
+                    node.registry.put_credentials(tenant, device.name, [credential])
+            await node.log.wait()
+
+        await self.cloud.up.wait()
+        await self.cloud.ask(found)
+
+    def _device(self, plan: DevicePlan) -> VirtualDevice:
+        account = Account(
+            tenant=f"T{plan.thing.partition(':')[0]}",
+            device=plan.name,
+            auth_id=f"auth-{plan.name}",
+            password=_PASSWORD,
+            version=plan.version,
+        )
+        return VirtualDevice(
+            self.network,
+            self.loop.random,
+            host=_host_of(plan),
+            door=(plan.site, MQTT_PORT),
+            account=account,
+        )
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def _acts(self) -> Iterable["asyncio._CoroutineLike[None]"]:
+        start_s = self.loop.time()
+        for device in self.plan.devices:
+            yield self._speak(start_s, device)
+        for fault in self.plan.faults:
+            yield self._happen(start_s, fault)
+        for write in self.plan.writes:
+            yield self._write(start_s, write)
+        for command in self.plan.commands:
+            yield self._command(start_s, command)
+
+    async def _at(self, start_s: float, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, start_s + at_s - self.loop.time()))
+
+    async def _speak(self, start_s: float, plan: DevicePlan) -> None:
+        device = self.devices[plan.thing]
+        for number, publish in enumerate(plan.publishes, start=1):
+            await self._at(start_s, publish.at_s)
+            payload, content_type = _payload(publish, number)
+            device.publish(
+                payload,
+                topic=publish.topic,
+                content_type=content_type,
+                feature=f"f{publish.feature}",
+                device_time=self._now_of(plan) if publish.with_time else None,
+            )
+
+    def _now_of(self, plan: DevicePlan) -> int:
+        # A device has the time of its site, more or less.
+        return self.machines[plan.site].clock.now_ms() + self.loop.random.randint(-50, 50)
+
+    async def _happen(self, start_s: float, fault: Fault) -> None:
+        await self._at(start_s, fault.at_s)
+        self.note(f"FAULT {fault}")
+        machine = self.machines[fault.host]
+        remaining_s = max(0.0, start_s + self.plan.lasts_s - self.loop.time())
+        lasts_s = min(fault.lasts_s, remaining_s)
+        match fault.trouble:
+            case Trouble.CUT_LINK:
+                self.network.cut(fault.host, CLOUD)
+                await asyncio.sleep(lasts_s)
+                self.network.heal(fault.host, CLOUD)
+            case Trouble.CUT_DEVICES:
+                for name in self._hosts_at(fault.host):
+                    self.network.cut(name, fault.host)
+                await asyncio.sleep(lasts_s)
+                for name in self._hosts_at(fault.host):
+                    self.network.heal(name, fault.host)
+            case Trouble.RESET_LINK:
+                self.network.reset(fault.host, CLOUD)
+            case Trouble.RESET_DEVICES:
+                for name in self._hosts_at(fault.host):
+                    self.network.reset(name, fault.host)
+            case Trouble.POWER_CUT:
+                machine.cut_power()
+                await asyncio.sleep(lasts_s)
+                machine.restart()
+            case Trouble.POWER_CUT_AT_WRITE:
+                machine.disk.cut_after(fault.amount)
+                await asyncio.sleep(lasts_s)
+                machine.restart()
+            case Trouble.KILL:
+                machine.kill()
+                await asyncio.sleep(lasts_s)
+                machine.restart()
+            case Trouble.CLOCK_JUMP:
+                machine.clock.jump(fault.amount)
+
+    def _hosts_at(self, site: str) -> list[str]:
+        return [_host_of(device) for device in self.plan.devices if device.site == site]
+
+    async def _write(self, start_s: float, write: Write) -> None:
+        await self._at(start_s, write.at_s)
+
+        async def ask(node: Node) -> None:
+            twins = node.twins
+            if write.value is None:
+                await twins.delete(PERSON, write.thing, write.path)
+            elif write.is_merge:
+                await twins.merge(PERSON, write.thing, write.path, write.value)
+            else:
+                await twins.modify(PERSON, write.thing, write.path, write.value)
+
+        try:
+            await self.machines[write.host].ask(ask)
+        except NodeGone:
+            self.note(f"write {write.value} at {write.host}: unknown")
+        except LittoralError as e:
+            self.note(f"write {write.value} at {write.host}: refused: {e.code}")
+        else:
+            self.note(f"write {write.value} at {write.host} {write.thing}{write.path}: done")
+            self.written.append(write)
+
+    async def _command(self, start_s: float, command: Command) -> None:
+        await self._at(start_s, command.at_s)
+        message = Message(
+            thing_id=command.thing,
+            subject="do",
+            payload=b"%d" % command.number,
+            subjects=PERSON.subjects,
+        )
+        try:
+            reply = await self.cloud.ask(lambda node: node.inbox.send(message, timeout_s=COMMAND_S))
+        except LittoralError as e:
+            self.note(f"command {command.number} to {command.thing}: {e.code}")
+        else:
+            self.note(f"command {command.number} to {command.thing}: {reply.status}")
+            if reply.status < 300:
+                self.answered.append(command.number)
+
+    # -- how it ends --------------------------------------------------------------------------
+
+    def _mend(self) -> None:
+        """The faults end."""
+        self.note("everything is mended")
+        for machine in self.machines.values():
+            machine.restart()
+        for site in self.sites:
+            self.network.heal(site.name, CLOUD)
+            for name in self._hosts_at(site.name):
+                self.network.heal(name, site.name)
+
+    async def _quiet(self) -> None:
+        """Wait until every outbox is empty, and every node has what it should have."""
+        while (why := self._unquiet()) is not None:
+            self.waits_for = why
+            await asyncio.sleep(QUIET_LOOK_S)
+        self.waits_for = ""
+        self.note("quiet")
+
+    def _unquiet(self) -> str | None:
+        """What is still on its way; None if nothing is."""
+        for device in self.devices.values():
+            if not device.is_done:
+                return f"{device.host} waits for {len(device.memory.outbox)} acknowledgements"
+        for machine in self.machines.values():
+            node = machine.node
+            if node is None:
+                return f"{machine.name} is down"
+            if node.log.committed != node.log.head:
+                return f"{machine.name} commits"
+        cloud = self.cloud.node
+        assert cloud is not None
+        assert cloud.downlink is not None
+        down = cloud.downlink.sites()
+        for site in self.sites:
+            assert site.node is not None
+            assert site.node.uplink is not None
+            up, back = site.node.uplink.statistics(), down.get(site.name)
+            if back is None or not up.session or not back.session:
+                return f"{site.name} has no session: {up.last_error}"
+            if up.backlog_records or up.held_records:
+                return (
+                    f"{site.name} has {up.backlog_records}+{up.held_records} records for the cloud"
+                )
+            if back.backlog_records:
+                return f"the cloud has {back.backlog_records} records for {site.name}"
+        return None
+
+    async def _restart_all(self) -> None:
+        """End every node, in order or not, and boot it again: memory must equal what is stored."""
+        for machine in self.machines.values():
+            if self.plan.ends_cleanly:
+                machine.stop()
+            else:
+                machine.cut_power()
+            await asyncio.sleep(1.0)
+            machine.restart()
+            await machine.up.wait()
+
+
+def _host_of(device: DevicePlan) -> str:
+    return "host-of-" + device.thing.replace(":", "-")
+
+
+def _policy(policy_id: str) -> dict[str, object]:
+    everything = {"grant": ["READ", "WRITE"], "revoke": []}
+    return {
+        "policyId": policy_id,
+        "entries": {
+            "owner": {
+                "subjects": {"nginx:ditto": {"type": "person"}},
+                "resources": {
+                    "thing:/": everything,
+                    "policy:/": everything,
+                    "message:/": everything,
+                },
+            }
+        },
+    }
+
+
+def _payload(publish: Publish, number: int) -> tuple[bytes, str | None]:
+    match publish.kind:
+        case "object":
+            return b'{"n":%d,"k%d":%d}' % (number, number % 3, number), None
+        case "nested":
+            return b'{"n":%d,"deep":{"k%d":{"v":%d}}}' % (number, number % 2, number), None
+        case "null":
+            return b'{"n":%d,"k%d":null}' % (number, number % 3), None
+        case "text":
+            return b"%d is no object" % number, "text/plain"
+        case _:
+            return b"\x00\x01%d" % number, "application/octet-stream"
+
+
+def run_world(
+    seed: int,
+    *,
+    trace: Callable[[str], None] | None = None,
+    make_store: MakeStore | None = None,
+    prepare: Callable[[Node], None] | None = None,
+) -> Verdict:
+    """Live through the world of ``seed``; return how it was judged.
+
+    Args:
+        seed: which world.
+        trace: told line by line what happens.
+        make_store: how nodes open their logs; for tests that plant a bug.
+        prepare: called with every node that was composed; for tests that plant a bug.
+
+    Raises:
+        Stuck, Late: something did not arrive.
+        AssertionError, ExceptionGroup: a node failed.
+    """
+    plan = draw(seed)
+    worlds: list[World] = []
+
+    async def main() -> Verdict:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
+        world = World(plan, loop, trace=trace, make_store=make_store, prepare=prepare)
+        worlds.append(world)
+        for fault in plan.faults:
+            world.note(f"planned: {fault}")
+        return await world.live()
+
+    try:
+        return run(main, seed=seed)
+    except (Late, Stuck) as e:
+        raise type(e)(f"seed {seed} waits in vain: {worlds[0].waits_for}\n{e}") from e
