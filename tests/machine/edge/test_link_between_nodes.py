@@ -2,8 +2,8 @@
 
 import asyncio
 
-from littoral.eventing import Direction, Message, Reply
 from littoral.edge.model import Scope
+from littoral.eventing import Direction, Message, Reply
 
 
 async def linked(world, main, *names):
