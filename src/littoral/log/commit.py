@@ -77,11 +77,11 @@ class GroupCommit:
             if self._open or self._flying is not None or self._ready:
                 await self._waiters.open_batch(self.on_commit)
             return
-        if seq <= self.committed:
-            return
         failure = self._waiters.failure(seq)
         if failure is not None:
             raise failure
+        if seq <= self.committed:
+            return
         if isinstance(self._refusal, LogBroken | LogClosed):
             raise self._refusal
         await self._waiters.durable(seq)

@@ -105,6 +105,7 @@ class Housekeeper:
             )
             await self._log.wait(seq)
             await self._run_piece(partial(self._store.drop, loss.cls, up_to=loss.up_to))
+            self._log.forget_tail(loss.up_to)
 
     async def _next_loss(self) -> tuple[Cut, Loss] | None:
         used, _ = self._store.size()

@@ -120,13 +120,12 @@ class Log(GroupCommit):
         if self._refusal is not None:
             self._refuse()
         if (
-            headers is not None
-            or device_time is not None
-            or value.__class__ is not bytes
+            value.__class__ is not bytes
             or len(value) > VALUE_BYTES_MAX
             or not 0 <= cls <= 4
-            or not (kind.isascii() and entity.isascii() and path.isascii())
+            or not (entity.isascii() and path.isascii())
             or len(path) + len(entity) > _TEXT_QUICK
+            or (device_time is not None and not -_INT_MAX < device_time < _INT_MAX)
         ):
             _check(
                 Record(
@@ -134,6 +133,8 @@ class Log(GroupCommit):
                     prev_seq, path, value, headers, self.origin, 0,
                 )
             )  # fmt: skip
+        elif headers is not None:
+            _check_headers(headers)
         stamp = self._now_ms() << 16
         if stamp <= self.last_hlc:
             stamp = self.last_hlc + 1
@@ -298,6 +299,10 @@ class Log(GroupCommit):
         """Called by `Cursor.remove`."""
         self._cursors.forget(name)
 
+    def forget_tail(self, up_to: int) -> None:
+        """Retention dropped records up to ``up_to``: the tail must not show them any more."""
+        self._tail.floor = max(self._tail.floor, up_to)
+
     def hold(self, hook: Callable[[], int]) -> None:
         """Never drop a record whose seq is >= ``hook()``, whatever the budget: it is to be replayed."""
         self._housekeeper.holds.append(hook)
@@ -411,8 +416,16 @@ def _check(record: Record) -> None:
     try:
         for text in (kind, entity, path):
             text.encode()
-        size = 0 if headers is None else headers_size(headers)
+    except UnicodeEncodeError as e:
+        raise RecordInvalid(f"a record's text cannot be encoded: {e.reason}.") from e
+    if headers is not None:
+        _check_headers(headers)
+
+
+def _check_headers(headers: Headers) -> None:
+    try:
+        size = headers_size(headers)
     except (TypeError, ValueError, OverflowError) as e:
-        raise RecordInvalid(f"a record cannot be encoded: {e}.") from e
+        raise RecordInvalid(f"a record's headers cannot be encoded: {e}.") from e
     if size > HEADERS_BYTES_MAX:
         raise RecordInvalid(f"a record's headers have at most {HEADERS_BYTES_MAX} bytes.")
