@@ -67,7 +67,7 @@ class Door:
             self.new_id,
         )
         self._policies = PolicyRoutes(parts.twins)
-        self._operations = OperationRoutes(parts, self._authenticator)
+        self._operations = OperationRoutes(parts, self._authenticator, self.statistics)
         self._management = ManagementRoutes(parts)
         self._sockets = SocketRoutes(parts, self._authenticator, self.new_id)
         self._requests = 0

@@ -1,5 +1,7 @@
 """What operators and orchestrators ask a node: alive, ready, healthy, numbers."""
 
+from collections.abc import Callable
+
 from littoral.api.answers import Answer, json_answer
 from littoral.api.auth import Authenticator, require_admin
 from littoral.api.errors import MethodNotAllowed
@@ -13,7 +15,10 @@ NAMES = frozenset(("health", "livez", "readyz", "metrics"))
 class OperationRoutes:
     """Handles /health, /livez, /readyz and /metrics; the first three tell nothing secret."""
 
-    def __init__(self, parts: ApiParts, authenticator: Authenticator) -> None:
+    def __init__(
+        self, parts: ApiParts, authenticator: Authenticator, own: Callable[[], object]
+    ) -> None:
+        self._own = own
         self._parts = parts
         self._authenticator = authenticator
 
@@ -27,6 +32,7 @@ class OperationRoutes:
             if not self._parts.public_metrics:
                 require_admin(await self._authenticator.user(request))
             sources = [(part, source()) for part, source in self._parts.statistics.items()]
+            sources.append(("http", self._own()))
             return Answer(200, exposition(sources), {"content-type": CONTENT_TYPE})
         reason = self._parts.not_ready()
         status = 200 if reason is None else 503

@@ -7,7 +7,7 @@ Invariant: nothing but `ClientError`s comes out of a call; each says what to do 
 """
 
 from littoral.client.client import Client
-from littoral.client.errors import ApiError, ClientError, StreamEnded, Unreachable
+from littoral.client.errors import ApiError, ClientError, NotANode, StreamEnded, Unreachable
 from littoral.client.model import (
     ApplyResult,
     DeviceInfo,
@@ -24,6 +24,7 @@ __all__ = [
     "ClientError",
     "DeviceInfo",
     "MessageReply",
+    "NotANode",
     "SiteInfo",
     "StreamEnded",
     "TenantInfo",

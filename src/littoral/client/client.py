@@ -18,7 +18,7 @@ from littoral.client.model import (
     TenantInfo,
     TokenInfo,
 )
-from littoral.client.transport import DEFAULT_URL, Transport, error_of
+from littoral.client.transport import DEFAULT_URL, Transport, converted, decoded, error_of
 
 APPLY_MANIFESTS_MAX = 500
 """Manifests in one request of `Client.apply`: answers come while the rest is still being read."""
@@ -157,7 +157,7 @@ class Client:
                 that the device itself chose is no error: it is in the reply.
         """
         part = f"/features/{quote(feature, safe='')}" if feature is not None else ""
-        path = f"{_thing(thing_id, part or '/')}/{direction}/messages/{quote(subject)}"
+        path = f"{_thing(thing_id, '/')}{part}/{direction}/messages/{quote(subject)}"
         if isinstance(payload, bytes):
             content = payload
         else:
@@ -201,7 +201,7 @@ class Client:
         with self._node.lines("GET", "/api/2/things", params=params, headers=headers) as lines:
             for what, text in parse_events(lines):
                 if what == "data":
-                    yield msgspec.json.decode(text)
+                    yield decoded(self._node.url, text.encode())
                 elif text.startswith("dropped "):
                     yield {"_dropped": int(text.split()[1])}
         raise StreamEnded("the node ended the stream.", hint="Begin it again.")
@@ -226,7 +226,6 @@ class Client:
             yield from self._apply(lines)
 
     def _apply(self, lines: list[bytes]) -> Iterator[ApplyResult]:
-        decode = msgspec.json.Decoder(ApplyResult).decode
         seen = 0
         with self._node.lines(
             "POST",
@@ -238,7 +237,7 @@ class Client:
             for answer in answers:
                 if answer:
                     seen += 1
-                    yield decode(answer)
+                    yield decoded(self._node.url, answer.encode(), ApplyResult)
         if seen < len(lines):
             raise StreamEnded(
                 f"the node answered {seen} of {len(lines)} manifests.", hint="Apply them again."
@@ -261,7 +260,7 @@ class Client:
     def issue_token(self, site: str, tenants: Sequence[str], *, ttl_s: int = 3600) -> TokenInfo:
         """Make a one-time token with which a new site enrols; its secret is shown this once."""
         body = {"site": site, "tenants": list(tenants), "ttlS": ttl_s}
-        return msgspec.convert(self._json("POST", f"{_V1}/tokens", body=body), TokenInfo)
+        return converted(self._node.url, self._json("POST", f"{_V1}/tokens", body=body), TokenInfo)
 
     def status(self) -> Any:
         """Everything a node tells about itself: log, links, parts."""
@@ -276,13 +275,13 @@ class Client:
         return self._node.request("GET", "/health", refuse=False).status_code == 200
 
     def _json(self, method: str, path: str, **more: Any) -> Any:
-        return msgspec.json.decode(self._node.request(method, path, **more).content)
+        return decoded(self._node.url, self._node.request(method, path, **more).content)
 
     def _pages(self, path: str, params: Mapping[str, str], item: type[T]) -> Iterator[T]:
         after = ""
         while True:
             page = self._json("GET", path, params={**params, "after": after, "limit": PAGE})
-            yield from msgspec.convert(page["items"], list[item])  # type: ignore[valid-type]
+            yield from converted(self._node.url, page["items"], list[item])  # type: ignore[valid-type]
             after = page.get("next") or ""
             if not after:
                 return

@@ -31,6 +31,13 @@ class Unreachable(ClientError):
     retryable = True
 
 
+class NotANode(ClientError):
+    """Something answers at the address, but it is not a node (or one of another age)."""
+
+    code = "client.not_a_node"
+    kind = Kind.PEER
+
+
 class StreamEnded(ClientError):
     """The node ended a stream, or the network did; begin it again."""
 

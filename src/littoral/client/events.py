@@ -5,6 +5,8 @@ Spec: WHATWG HTML, 9.2.6 *Interpreting an event stream*; only ``data`` and comme
 
 from collections.abc import Iterable, Iterator
 
+from littoral.client.errors import StreamEnded
+
 EVENT_CHARS_MAX = 16 * 1024 * 1024
 """Data of one event; more cannot come from a node."""
 
@@ -23,5 +25,5 @@ def parse_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         elif line.startswith("data:"):
             size += len(line)
             if size > EVENT_CHARS_MAX:
-                raise ValueError("an event is too large")
+                raise StreamEnded("an event is too large to be a node's.")
             data.append(line.removeprefix("data:").removeprefix(" "))

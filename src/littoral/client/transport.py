@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
 
-from littoral.client.errors import ApiError, StreamEnded, Unreachable
+from littoral.client.errors import ApiError, NotANode, StreamEnded, Unreachable
+
+T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 65.0
@@ -121,6 +123,28 @@ class Transport:
                 f"there is no node at {self.url}: {e}.",
                 hint="Start one with `littoral up`, or name yours with --url or LITTORAL_URL.",
             ) from e
+
+
+def decoded(url: str, body: bytes, kind: Any = Any) -> Any:
+    """A JSON answer; `NotANode` if it is none, so that a wrong address is told as such."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise NotANode(
+            f"what answers at {url} does not speak Littoral's API: {e}.",
+            hint="See that the address is a node's HTTP door.",
+        ) from e
+
+
+def converted(url: str, value: object, kind: type[T]) -> T:
+    """Parsed JSON as values; `NotANode` if it does not fit."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as e:
+        raise NotANode(
+            f"what answers at {url} does not speak Littoral's API: {e}.",
+            hint="See that the node is not much older than this client.",
+        ) from e
 
 
 def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
