@@ -169,7 +169,6 @@ class UserEntry:
     name: str
     roles: tuple[Role, ...]
     secret: Secret
-    enabled: bool = True
     version: int = 0
 
     def user(self) -> User:

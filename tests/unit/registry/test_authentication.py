@@ -1,6 +1,6 @@
 import pytest
 
-from littoral.kernel.errors import Forbidden, Unauthenticated
+from littoral.kernel.errors import Forbidden, InvalidId, Unauthenticated
 from littoral.registry import (
     InvalidRegistration,
     NotRegistered,
@@ -275,7 +275,36 @@ def test_the_development_identities_are_those_of_every_tutorial(node) -> None:
     assert len(node.records()) == head
 
 
+@pytest.mark.parametrize(
+    ("name", "password"), [("", "x"), ("a:b", "x"), ("ä", "x"), ("a", ""), ("a", "x" * 2000)]
+)
+def test_names_and_passwords_of_users_have_a_form(node, name, password) -> None:
+    with pytest.raises((InvalidId, InvalidRegistration)):
+        node.do(node.registry.set_user(name, password))
+    with pytest.raises((InvalidId, InvalidRegistration)):
+        node.registry.put_user(name, generated_password=password)
+    assert node.hasher.hashes == 0
+
+
+def test_a_password_that_keeps_changing_while_it_is_checked_is_not_remembered_as_wrong(
+    device,
+) -> None:
+    give(device, chosen("right"))
+    phc = device.registry.credentials("T", "d1").credentials[0].secrets[0].hash
+    comments = iter("abcdefgh")
+
+    def touch() -> None:
+        secret = {"pwd-hash": phc, "comment": next(comments)}
+        device.registry.put_credentials("T", "d1", [{**chosen(), "secrets": [secret]}])
+
+    device.hasher.interrupt = touch
+    assert device.signs_in("s1@T", "right") == WRONG
+    device.hasher.interrupt = lambda: None
+    assert device.signs_in("s1@T", "right") == "d1"
+
+
 def test_the_first_administrator_is_made_once(node) -> None:
+    node.registry.put_user("ann", generated_password="x")
     password = generate_admin(node.registry, node.entropy)
     assert len(password) >= 24
     assert node.do(node.registry.authenticate_user("admin", password)).is_admin

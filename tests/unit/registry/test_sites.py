@@ -68,6 +68,9 @@ def test_a_certificate_that_cannot_be_issued_leaves_the_token_unused(node) -> No
 
     with pytest.raises(Forbidden):
         node.registry.redeem_token(issued.text, key_fingerprint="key-1", issue=fails)
+    for key in ("", "k" * 200):
+        with pytest.raises(InvalidRegistration):
+            redeem(node, issued.text, key=key)
     assert redeem(node, issued.text) == b"cert-1"
 
 

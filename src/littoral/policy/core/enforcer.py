@@ -178,17 +178,17 @@ class Enforcer:
         named = subjects & self.subjects
         if not named:
             return _NOTHING
+        if len(self._views) >= VIEWS_MAX - 1:
+            self._views.clear()
         view = self._views.get(named)
         if view is None:
-            view = {permission: _Node() for permission in PERMISSIONS}
+            view = self._views[named] = {permission: _Node() for permission in PERMISSIONS}
             for subject in named:
                 for _, resource in self._rules[subject]:
                     for permission in resource.grant:
                         view[permission].put(resource.tokens, allows=True)
                     for permission in resource.revoke:
                         view[permission].put(resource.tokens, allows=False)
-        if len(self._views) >= VIEWS_MAX:
-            self._views.clear()
         self._views[subjects] = view
         return view
 

