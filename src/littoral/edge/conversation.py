@@ -100,7 +100,7 @@ class Conversation:
         self._host = host
         self._make_cursor = cursors
         self._cursors: dict[int, Cursor] = {}
-        self._scope = Scope()
+        self.scope = Scope()
         self._out: deque[bytes] = deque()
         self._applies: deque[Apply] = deque()
         self._waiting: dict[int, Callable[[Answered], None]] = {}
@@ -279,7 +279,7 @@ class Conversation:
         return True
 
     def _keeps(self, record: Record) -> bool:
-        return relevant(record, self._scope)
+        return relevant(record, self.scope)
 
     # Effects.
 
@@ -362,7 +362,7 @@ class Conversation:
     async def _admit(self, hello: Hello) -> None:
         self.peer = NodeId(hello.node)
         try:
-            self._scope = await self._host.admit(self, hello)
+            self.scope = await self._host.admit(self, hello)
         except LittoralError as e:
             self._session.close(e.code, str(e))
         else:

@@ -11,7 +11,7 @@ from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.messages import TOPIC
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
-from littoral.edge.ports import Applies, FrameChannel, LinkLog, Listener
+from littoral.edge.ports import Applies, FrameChannel, LinkLog, Listener, Registered
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
 from littoral.eventing import Attachment, Direction, Inbox
@@ -19,6 +19,7 @@ from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock
 from littoral.log import Cursor, Record, RecordClass
+from littoral.registry import RegistryChange
 
 Directory = Callable[[NodeId], Scope]
 """What a site may see. Raises a `LittoralError` if it may not link at all (unknown, revoked)."""
@@ -52,7 +53,7 @@ class Downlink:
         *,
         log: LinkLog,
         twins: Applies,
-        registry: Applies,
+        registry: Registered,
         inbox: Inbox,
         listener: Listener,
         directory: Directory,
@@ -79,6 +80,7 @@ class Downlink:
         self._admitting: set[NodeId] = set()
         log.listen(self._on_commit)
         log.on_abort(self._on_abort)
+        registry.on_change(self._on_registry_change)
 
     async def run(self) -> None:
         """Serve sites until cancelled."""
@@ -224,6 +226,19 @@ class Downlink:
             for site in self._sites.values():
                 if site.conversation is not None:
                     site.conversation.note(self._own.newest)
+
+    def _on_registry_change(self, change: RegistryChange) -> None:
+        """What sites may see may have changed: at once, so that nothing is filtered by old rules."""
+        if not change.kind.startswith(("site.", "tenant.")):
+            return
+        for site in self._sites.values():
+            conversation = site.conversation
+            if conversation is None or (not change.tenant and change.name != site.name):
+                continue
+            try:
+                conversation.scope = self._directory(site.name)
+            except LittoralError as e:
+                conversation.stop(e.code, str(e))
 
     def _on_abort(self, error: LittoralError) -> None:
         for site in self._sites.values():

@@ -12,6 +12,7 @@ from typing import Protocol
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId, Origin
 from littoral.log import ClassUsage, Cursor, Headers, LogStatistics, Opened, Record
+from littoral.registry import RegistryChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,14 @@ class Applies(Protocol):
 
         It appends the record itself (`Log.append_remote`), whatever it makes of it.
         """
+        ...
+
+
+class Registered(Applies, Protocol):
+    """The registry, as the cloud's side of the link sees it."""
+
+    def on_change(self, hook: Callable[[RegistryChange], None]) -> None:
+        """Call ``hook`` after every change, before it is committed."""
         ...
 
 

@@ -55,6 +55,9 @@ class KeepingParts:
         self._log.append_remote(record, 0, 0)
         self.applied.append(record)
 
+    def on_change(self, hook):
+        self.changed = hook
+
 
 class End:
     """One end of a connection in memory; keeps order, holds `room` frames, can be cut."""
@@ -190,7 +193,7 @@ class World:
     def __init__(self, *, settings=FAST, scope=None):
         self.network = Network()
         self.settings = settings
-        self.scope = scope or (lambda name: Scope(True, name))
+        self.scope = scope or (lambda name: Scope(everything=True, node=name))
         self.cloud = Node("cloud")
         self.sites: dict[str, Node] = {}
         self.downlink = self.make_downlink()
@@ -229,7 +232,7 @@ class World:
 
 async def until(condition: Callable[[], bool], within_s=60.0):
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # virtual time
             await asyncio.sleep(0.05)
 
 

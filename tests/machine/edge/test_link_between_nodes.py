@@ -115,7 +115,7 @@ def test_a_message_from_a_device_at_the_site_is_seen_in_the_cloud(in_world, wait
 
 def test_a_site_gets_only_what_belongs_to_its_tenants(in_world, wait_until):
     def scope(name):
-        return Scope(False, name, frozenset({"T1"}), frozenset({"one"}))
+        return Scope(node=name, tenants=frozenset({"T1"}), namespaces=frozenset({"one"}))
 
     async def main(world):
         site = world.site("site-one")

@@ -108,7 +108,7 @@ def test_a_token_works_once_but_the_same_key_gets_the_same_certificate_again(in_
         channel = await one.dialer(token=token).dial()
         await channel.close()
         assert one.store.load().certificate == first.certificate
-        with pytest.raises(EnrolmentRefused, match="used before.*new token"):
+        with pytest.raises(EnrolmentRefused, match=r"used before.*new token"):
             await other.dialer(token=token).dial()
         for site in (one, other):
             await site.log.close()

@@ -51,6 +51,8 @@ class Lane:
     """Own records are committed up to here, as far as we know."""
     told: int
     """The peer knows that we looked up to here."""
+    safe: int = 0
+    """The shell was told that nothing up to here is needed any more."""
     turn: float = 0.0
     record_bytes: int = 256
     """Average of what was read lately, to choose how much to read."""
@@ -99,7 +101,7 @@ class Outflow:
     def start(self, positions: dict[int, int]) -> None:
         """Begin each class behind what the peer holds."""
         for cls, lane in self._lanes.items():
-            lane.position = lane.told = positions.get(cls, 0)
+            lane.position = lane.told = lane.safe = positions.get(cls, 0)
 
     def note(self, cls: int, newest: int) -> None:
         """Own records of ``cls`` are committed up to ``newest``."""
@@ -176,13 +178,16 @@ class Outflow:
         return count, lane.position
 
     def pass_over(self, committed: int) -> list[tuple[int, int]]:
-        """Classes without own records up to ``committed``: their new positions, nothing to send."""
+        """Classes without own records up to ``committed``: their new positions, nothing to send.
+
+        Also where a read has just come to the end and found nothing for the peer.
+        """
         moved = []
         for cls, lane in self._lanes.items():
-            idle = lane.newest <= lane.position < committed and not self._flying[cls]
-            if idle:
-                lane.position = committed
-                moved.append((cls, committed))
+            end = max(lane.position, committed)
+            if lane.newest <= lane.position and not self._flying[cls] and lane.safe < end:
+                lane.position = lane.safe = end
+                moved.append((cls, end))
         return moved
 
     def should_tell(self, cls: int) -> bool:
@@ -229,6 +234,7 @@ class Outflow:
             payload_bytes += frame.payload_bytes
         if not flying:
             seq = max(seq, self._lanes[cls].position)
+        self._lanes[cls].safe = max(seq, self._lanes[cls].safe)
         return seq, records, payload_bytes
 
     def refund(self, records: int, raw_bytes: int) -> None:
