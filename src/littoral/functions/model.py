@@ -15,6 +15,9 @@ EFFECTS_OPEN_MAX = 256
 READ_RECORDS_MAX = 512
 """Records read from the log at once while catching up; about 1 ms of the loop."""
 
+HANDED_OUT_MAX = 64
+"""Events handed out in one turn of the loop: 1 to 2 ms, so that acknowledgements do not wait."""
+
 ACKNOWLEDGE_EVERY_S = 1.0
 """How often the cursor is moved: what may be handled twice after a crash of the node."""
 

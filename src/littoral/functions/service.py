@@ -12,6 +12,7 @@ from littoral.functions.model import (
     ACKNOWLEDGE_EVERY_S,
     BYTES_IN_FLIGHT_MAX,
     EVENTS_IN_FLIGHT_MAX,
+    HANDED_OUT_MAX,
     READ_RECORDS_MAX,
     FunctionSettings,
     FunctionState,
@@ -304,8 +305,11 @@ class FunctionHost:
             return
         self._caught_up = False
         self._take(records)
-        self._pumping = True
-        asyncio.get_running_loop().call_soon(self._pump_on)
+
+    def _pump_soon(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump_on)
 
     def _pump_on(self) -> None:
         self._pumping = False
@@ -336,7 +340,7 @@ class FunctionHost:
         for record in records:
             routes = routes_of(record.kind, record.path)
             if routes and record.entity.startswith(THING):
-                if not self._has_room():
+                if len(works) >= HANDED_OUT_MAX or not self._has_room():
                     self._caught_up = False
                     break
                 self._offer(record, routes, things, works)
@@ -345,6 +349,8 @@ class FunctionHost:
         if works:
             self._send(works)
         self._progressed()
+        if not self._caught_up:
+            self._pump_soon()
 
     def _offer(
         self,

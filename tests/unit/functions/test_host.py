@@ -1,11 +1,13 @@
 import asyncio
+import contextlib
 
 import orjson
+import pytest
 
 from littoral.functions.host import FunctionState
 from littoral.functions.model import EVENTS_IN_FLIGHT_MAX
 from littoral.kernel.limits import HOPS_MAX
-from littoral.log import RecordClass
+from littoral.log import CursorLost, LogFull, RecordClass
 from littoral.log.adapters.memory import MemoryStore
 
 GUARD = """
@@ -312,5 +314,116 @@ async def sometimes_stuck(ctx):
             assert [k for k, _ in n.reports] == ["function.ended"] * 3 + ["function.skipped"]
             await asyncio.sleep(2)
             assert n.log.cursor("function:guard").position == n.log.committed
+
+    world(main)
+
+
+def test_what_retention_took_is_counted_and_the_function_goes_on(node, world, wait_for):
+    async def main():
+        n = node()
+        n.device("org.littoral:1")
+
+        class LossyCursor:
+            """Says once that records 1 to 3 are gone."""
+
+            def __init__(self, cursor):
+                self._cursor = cursor
+                self._told = False
+
+            @property
+            def position(self):
+                return self._cursor.position
+
+            def read(self, limit, *, after=None):
+                if self._told:
+                    return self._cursor.read(limit, after=max(after, 3))
+                self._told = True
+                raise CursorLost("too slow.", lost_from=1, lost_to=3)
+
+            def advance(self, seq):
+                self._cursor.advance(seq)
+
+        plain = n.log.cursor
+        n.log.cursor = lambda name, start=None: LossyCursor(plain(name, start=0))
+        for f1 in range(90, 95):
+            n.twins.reading("org.littoral:1", f1=f1)
+        await n.log.wait()
+        async with n.running(GUARD) as host:
+            await wait_for(lambda: host.statistics().commands == 2)
+            assert host.statistics().lost_records == 3
+            await n.log.wait()
+            assert n.reports[0][0] == "function.lost"
+
+    world(main)
+
+
+def test_a_log_that_is_full_stops_no_function(node, world, wait_for):
+    source = (
+        GUARD
+        + """
+    ctx.alarm("over the limit")
+"""
+    )
+
+    async def main():
+        n = node()
+        device = n.device("org.littoral:1")
+        async with n.running(source) as host:
+            n.twins.reading("org.littoral:1", f1=90)
+            await n.log.wait()
+            n.store.capacity_bytes = 0
+            await asyncio.sleep(5)  # the cursor cannot be moved
+            with pytest.raises(LogFull):
+                n.twins.reading("org.littoral:1", f1=91)
+            await asyncio.sleep(5)
+            assert host.state is FunctionState.RUNNING
+            assert len(device.got) == 1
+            n.store.capacity_bytes = 1 << 40
+            with contextlib.suppress(LogFull):
+                n.twins.reading("org.littoral:1", f1=10)  # makes the log try again
+            await asyncio.sleep(5)
+            n.twins.reading("org.littoral:1", f1=92)
+            await wait_for(lambda: len(device.got) == 2)
+
+    world(main)
+
+
+def test_a_command_is_the_same_command_after_a_replay(node, world, wait_for):
+    source = """
+import asyncio
+from littoral.functions import on
+@on("attributes/n")
+async def twice(ctx):
+    ctx.command("a:b", "go")
+    ctx.command("a:b", "go")
+    await asyncio.sleep(3)
+"""
+
+    async def main():
+        n = node()
+        device = n.device("a:b")
+        async with n.running(source, deadline_s=2.0, attempts_max=2) as host:
+            n.twins.write("a:b", {"attributes": {"n": 1}})
+            await wait_for(lambda: host.statistics().skipped == 1)
+            ids = [m.correlation_id for m in device.got]
+            assert len(ids) == 4 and ids[:2] == ids[2:] and ids[0] != ids[1]
+
+    world(main)
+
+
+def test_a_handler_cannot_wait_in_the_virtual_world(node, world, wait_for):
+    source = """
+from littoral.functions import on
+@on("attributes/n")
+def ask(ctx):
+    ctx.command("a:b", "go", timeout_s=1)
+"""
+
+    async def main():
+        n = node()
+        async with n.running(source) as host:
+            n.twins.write("a:b", {"attributes": {"n": 1}})
+            await wait_for(lambda: host.statistics().failed == 1)
+            assert "CannotWait" in host.statistics().problem
 
     world(main)
