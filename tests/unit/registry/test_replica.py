@@ -141,3 +141,23 @@ def test_a_record_that_lies_is_refused_as_the_peers_fault(cloud, site, kind, ent
         site.registry.apply_remote(record)
     assert refused.value.kind is Kind.PEER
     assert site.records() == []
+
+
+def test_what_was_said_long_ago_can_be_said_again(cloud, site) -> None:
+    for i in range(2, 6):
+        cloud.registry.put_device("T", f"d{i}")
+    last = cloud.records()[-1].seq
+    before = table(cloud)
+    after = ""
+    pages = 0
+    while (after := cloud.registry.restate("T", after=after, limit=2)) is not None:
+        pages += 1
+    assert pages == 2
+    assert table(cloud) == before
+    send(cloud, site, after=last)
+    assert table(site) == {k: v for k, v in before.items() if not k.startswith("site/")}
+    assert site.signs_in("s1@T", "pw") == "d1"
+    site.told.clear()
+    cloud.registry.restate("T")
+    send(cloud, site, after=last)
+    assert site.told == []

@@ -16,6 +16,7 @@ from littoral.registry.core.naming import (
 )
 from littoral.registry.errors import InvalidRegistration, NotRegistered, RegistrationConflict
 from littoral.registry.model import (
+    PAGE_MAX,
     CredentialSet,
     Device,
     DeviceIdentity,
@@ -373,6 +374,25 @@ class Registry:
         else:
             self._replica.apply(record)
 
+    def restate(self, tenant_id: str, *, after: str = "", limit: int = 1000) -> str | None:
+        """Append what is known of a tenant and a page of its devices as records again.
+
+        For a site that is given the tenant later, or enrols when retention has dropped the records
+        of long ago: who knows it already ignores it, because the versions are the same.
+
+        Returns:
+            What to pass as ``after`` for the next page; None if this was the last one.
+        """
+        tenant = self._tenant(tenant_id)
+        if not after:
+            self._restate("tenant.modified", f"tenant:{tenant.id}", f"tenant/{tenant.id}")
+        devices = self._shelf.devices(tenant_id, after, limit)
+        for device in devices:
+            key, entity = f"{tenant.id}/{device.id}", f"device:{tenant.id}/{device.id}"
+            self._restate("device.modified", entity, f"device/{key}")
+            self._restate("credentials.modified", entity, f"credentials/{key}", "/credentials")
+        return devices[-1].id if len(devices) == min(limit, PAGE_MAX) else None
+
     def statistics(self) -> RegistryStatistics:
         """What the registry would tell about itself."""
         return RegistryStatistics(
@@ -381,6 +401,11 @@ class Registry:
             self._doors.admitted,
             self._doors.turned_away,
         )
+
+    def _restate(self, kind: str, entity: str, key: str, path: str = "/") -> None:
+        value = self._shelf.get(key)
+        if value is not None:
+            self._shelf.record(kind, entity, value, path)
 
     def _tenant(self, tenant_id: str) -> Tenant:
         tenant = self._shelf.tenant(tenant_id)
