@@ -112,8 +112,7 @@ class Inbox:
         attachment = Attachment(receiver, direction, detach)
         self._by_thing[thing_id] = (*self._by_thing.get(thing_id, ()), attachment)
         self._receivers += 1
-        if thing_id in self._pending:
-            self._soon(self._route_waiting, thing_id)
+        self.wake(thing_id)
         return attachment
 
     def attach_default(
@@ -192,6 +191,11 @@ class Inbox:
         pending = self._admit(message, source, None, ttl_s)
         if self._route(pending):
             self._forget(pending)
+
+    def wake(self, thing_id: str) -> None:
+        """Offer what waits for a thing again: a receiver that had no room has some now."""
+        if thing_id in self._pending:
+            self._soon(self._route_waiting, thing_id)
 
     def close(self) -> None:
         """Give up on everything that waits: its senders get `Unavailable`."""

@@ -153,6 +153,28 @@ def test_a_receiver_without_room_counts_as_none(clock, full_receiver, receiver, 
     world(main)
 
 
+def test_a_receiver_that_has_room_again_gets_what_it_could_not_take(clock, receiver, world):
+    async def main():
+        inbox, device = Inbox(clock), receiver()
+        take, device.full = device.deliver, True
+
+        def deliver(message):
+            if device.full:
+                raise Unavailable("no room.")
+            take(message)
+
+        device.deliver = deliver
+        inbox.attach("a:b", device)
+        inbox.post(HELLO)
+        device.full = False
+        inbox.wake("a:b")
+        inbox.wake("a:other")
+        await asyncio.sleep(0)
+        assert len(device.got) == 1 and inbox.statistics().pending == 0
+
+    world(main)
+
+
 def test_bad_messages_are_refused_before_anybody_sees_them(clock, receiver, world):
     async def main():
         inbox, device = Inbox(clock), receiver()
