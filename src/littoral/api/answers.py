@@ -1,9 +1,11 @@
 """What is sent back: whole answers, problems, and streams."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from littoral.api.errors import MethodNotAllowed
+from littoral.api.errors import MethodNotAllowed, PeerGone
+from littoral.api.model import STREAM_WRITE_S
 from littoral.api.ports import Send
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError, Unauthenticated
@@ -75,10 +77,14 @@ async def send_answer(
 
 
 async def send_stream(send: Send, stream: Stream, *, more: dict[str, str]) -> None:
-    """Write a stream to its end; the pieces come at the speed at which they are taken."""
+    """Write a stream to its end, at the speed at which it is taken; `PeerGone` if it is not."""
     headers = {"content-type": stream.content_type, "cache-control": "no-store"} | more
     raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": raw})
     async for piece in stream.pieces:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        try:
+            async with asyncio.timeout(STREAM_WRITE_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            raise PeerGone from None
     await send({"type": "http.response.body", "body": b"", "more_body": False})

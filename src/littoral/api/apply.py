@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 
-from littoral.api.errors import InvalidManifest
+from littoral.api.errors import BodyLate, InvalidManifest
 from littoral.api.manifests import (
     AnyManifest,
     DeviceManifest,
@@ -52,7 +52,11 @@ class Applier:
         splitter = LineSplitter(APPLY_LINE_BYTES_MAX)
         more = True
         while more:
-            piece, more = await request.chunk()
+            try:
+                piece, more = await request.chunk()
+            except BodyLate as e:
+                yield json.encode({"result": Result.ERROR.value} | problem(e)) + b"\n"
+                return
             lines = [*splitter.feed(piece), *(splitter.end() if not more else ())]
             for start in range(0, len(lines), APPLY_BATCH_MAX):
                 yield await self._batch(lines[start : start + APPLY_BATCH_MAX], caller)

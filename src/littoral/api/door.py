@@ -58,7 +58,7 @@ class Door:
     def __init__(self, parts: ApiParts) -> None:
         self._entropy = parts.entropy
         self._authenticator = Authenticator(parts.registry)
-        self._streams = ThingStreams(parts.twins, parts.router)
+        self._streams = ThingStreams(parts.twins, parts.router, parts.registry)
         self._things = ThingRoutes(
             parts.twins,
             ThingListing(parts.twins),
@@ -116,8 +116,7 @@ class Door:
             more["correlation-id"] = self._correlation_id(request)
             answer = await self._dispatch(request)
             if isinstance(answer, Stream):
-                work = send_stream(send, answer, more=more)
-                await (_until_gone(request, work) if answer.heeds_hang_up else work)
+                await self._stream(request, answer, send, more)
                 return
         except PeerGone:
             return
@@ -140,6 +139,20 @@ class Door:
             )
         more["correlation-id"] = more["correlation-id"] or self.new_id()
         await send_answer(send, answer, more=more, head_only=head_only)
+
+    async def _stream(
+        self, request: Request, stream: Stream, send: Send, more: dict[str, str]
+    ) -> None:
+        """Write a stream; once it has begun, a failure can only end it."""
+        try:
+            work = send_stream(send, stream, more=more)
+            await (_until_gone(request, work) if stream.heeds_hang_up else work)
+        except PeerGone:
+            return
+        except Exception:
+            self._failures += 1
+            _logger.exception("a stream failed; correlation-id %s", more["correlation-id"])
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _dispatch(self, request: Request) -> Answer | Stream:
         match request.segments:

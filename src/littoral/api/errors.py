@@ -71,6 +71,14 @@ class BodyTooLarge(LittoralError):
     kind = Kind.TOO_LARGE
 
 
+class BodyLate(LittoralError):
+    """The caller sends its body so slowly that it may be doing so on purpose."""
+
+    code = "littoral.body.late"
+    kind = Kind.TIMEOUT
+    retryable = True
+
+
 class CommandLate(LittoralError):
     """No answer came in time; whether the command was done is not known."""
 

@@ -14,6 +14,15 @@ HEADER_BYTES_MAX = 16 * 1024
 BODY_BYTES_MAX = 64 * 1024
 """Body of a request that is neither a thing, a policy nor a message."""
 
+BODY_S_MAX = 30.0
+"""How long a body may take to come; of a bulk apply, how long it may stop in between."""
+
+STREAM_WRITE_S = 30.0
+"""How long one piece of a stream may take to be written; a reader that takes nothing is let go."""
+
+STREAMS_MAX = 4096
+"""Open event streams. Source: Ditto's limit of connections at its gateway."""
+
 TIMEOUT_S_MAX = 60.0
 """Longest time that a caller may wait for an answer; also the default of twin commands."""
 

@@ -3,11 +3,13 @@
 Rule: nothing here knows things, policies or users; it is the grammar of Ditto's HTTP only.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from littoral.api.errors import (
+    BodyLate,
     BodyTooLarge,
     DuplicateHeader,
     HeadersTooLarge,
@@ -16,6 +18,7 @@ from littoral.api.errors import (
     UriTooLong,
 )
 from littoral.api.model import (
+    BODY_S_MAX,
     HEADER_BYTES_MAX,
     HEADERS_MAX,
     TIMEOUT_S_MAX,
@@ -135,6 +138,7 @@ class Request:
 
         Raises:
             BodyTooLarge: it is longer, or says that it will be; the rest was not read.
+            BodyLate: it did not come within `BODY_S_MAX`, however many pieces came.
             PeerGone: the caller hung up.
         """
         announced = self.headers.get("content-length", "0")
@@ -142,17 +146,32 @@ class Request:
             raise too_large(f"the body has {announced[:18]} bytes; {limit} are allowed.")
         chunks: list[bytes] = []
         size = 0
-        while True:
-            chunk, more = await self.chunk()
-            size += len(chunk)
-            if size > limit:
-                raise too_large(f"the body is longer than {limit} bytes.")
-            chunks.append(chunk)
-            if not more:
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                while True:
+                    chunk, more = await self._piece()
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large(f"the body is longer than {limit} bytes.")
+                    chunks.append(chunk)
+                    if not more:
+                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        except TimeoutError:
+            raise BodyLate(f"the body did not come within {BODY_S_MAX:g}s.") from None
 
     async def chunk(self) -> tuple[bytes, bool]:
-        """The next piece of the body, and whether more will come. Raises `PeerGone`."""
+        """The next piece of a long body, and whether more will come.
+
+        Raises:
+            BodyLate: nothing came within `BODY_S_MAX`. PeerGone: the caller hung up.
+        """
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                return await self._piece()
+        except TimeoutError:
+            raise BodyLate(f"the body stopped for {BODY_S_MAX:g}s.") from None
+
+    async def _piece(self) -> tuple[bytes, bool]:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise PeerGone

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 from littoral.api import changes
 from littoral.api.answers import Stream
 from littoral.api.errors import FilterNotSupported, NotSupported
-from littoral.api.model import HEARTBEAT_S, IDS_MAX, STREAM_RECORDS_MAX
+from littoral.api.model import HEARTBEAT_S, IDS_MAX, STREAM_RECORDS_MAX, STREAMS_MAX
 from littoral.api.request import Request
 from littoral.eventing import BoundedQueue, Router, Subscription, record_queue
 from littoral.kernel import json, pointer
+from littoral.kernel.errors import Unavailable
 from littoral.kernel.ids import namespace_of, parse_thing_id
 from littoral.log import Record
+from littoral.registry import Registry, RegistryChange
 from littoral.twin import Caller, Twins, protocol
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import InvalidHeader
@@ -27,10 +29,11 @@ _HISTORICAL = (
 class ThingStreams:
     """Opens streams of changes; each has a bounded buffer, and a slow reader is told of gaps."""
 
-    def __init__(self, twins: Twins, router: Router) -> None:
+    def __init__(self, twins: Twins, router: Router, registry: Registry) -> None:
         self._twins = twins
         self._router = router
-        self._queues: set[BoundedQueue[Record]] = set()
+        self._queues: dict[BoundedQueue[Record], Caller] = {}
+        registry.on_change(self._registry_changed)
 
     @property
     def open_count(self) -> int:
@@ -41,6 +44,13 @@ class ThingStreams:
         """End all streams."""
         for queue in self._queues:
             queue.close()
+
+    def _registry_changed(self, change: RegistryChange) -> None:
+        """A user who is removed, or gets another password, has no business in open streams."""
+        if change.ends_access and change.kind.startswith("user."):
+            for queue, caller in self._queues.items():
+                if f"nginx:{change.name}" in caller.subjects:
+                    queue.close()
 
     def open(
         self,
@@ -61,6 +71,8 @@ class ThingStreams:
         Raises:
             InvalidFields, InvalidHeader, InvalidId, NotSupported, FilterNotSupported.
         """
+        if len(self._queues) >= STREAMS_MAX:
+            raise Unavailable(f"{STREAMS_MAX} streams are open already.")
         if "filter" in request.query:
             raise FilterNotSupported("filters are not supported by this release.")
         for name in ("extraFields", *_HISTORICAL):
@@ -83,7 +95,7 @@ class ThingStreams:
     async def _pieces(self, view: "_View", ids: tuple[str, ...]) -> AsyncIterator[bytes]:
         queue = record_queue(items_max=STREAM_RECORDS_MAX)
         subscriptions = self._subscribe(queue, ids)
-        self._queues.add(queue)
+        self._queues[queue] = view.caller
         try:
             yield b":\n\n"
             while not queue.closed:
@@ -101,7 +113,7 @@ class ThingStreams:
                     if data is not None:
                         yield b"data:%s\n\n" % data
         finally:
-            self._queues.discard(queue)
+            del self._queues[queue]
             for subscription in subscriptions:
                 subscription.close()
 
@@ -125,7 +137,7 @@ class _View:
         keys: tuple[str, ...],
     ) -> None:
         self._twins = twins
-        self._caller = caller
+        self.caller = caller
         self._namespaces = namespaces
         self._tree = tree
         self._keys = keys
@@ -135,7 +147,7 @@ class _View:
         namespace = namespace_of(changes.thing_id_of(record))
         if self._namespaces is not None and namespace not in self._namespaces:
             return None
-        value = changes.readable_value(self._twins, self._caller, record)
+        value = changes.readable_value(self._twins, self.caller, record)
         if value is protocol.ABSENT:
             return None
         thing = changes.partial_thing(record, value)

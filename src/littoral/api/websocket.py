@@ -13,6 +13,7 @@ from littoral.api.ports import Receive, Scope, Send
 from littoral.api.request import Request
 from littoral.api.session import Session
 from littoral.kernel.errors import LittoralError, Unavailable
+from littoral.registry import RegistryChange
 from littoral.twin.statuses import status_of
 
 _logger = logging.getLogger("littoral.api")
@@ -47,6 +48,7 @@ class SocketRoutes:
         self._open: set[Session] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
+        parts.registry.on_change(self._registry_changed)
 
     @property
     def open_count(self) -> int:
@@ -82,6 +84,14 @@ class SocketRoutes:
         except TimeoutError:
             _logger.warning("%d WebSockets did not take their goodbye", len(self._open))
 
+    def _registry_changed(self, change: RegistryChange) -> None:
+        """A user who is removed, or gets another password, has no business in open sessions."""
+        if not change.ends_access or not change.kind.startswith("user."):
+            return
+        for session in list(self._open):
+            if session.user == change.name:
+                session.close()
+
     async def _admit(self, scope: Scope, receive: Receive) -> Session:
         request = Request(scope, receive)
         if request.segments != ("ws", "2"):
@@ -92,6 +102,7 @@ class SocketRoutes:
         return Session(
             self._parts,
             self._runner,
+            user.name,
             caller_of(user),
             min(user.subjects, default=""),
             self._new_id,

@@ -164,7 +164,7 @@ class Node:
                 async with asyncio.timeout(30):
                     while (body := (await received.get())["body"]) == b":\n\n":
                         pass
-                return json.loads(body.removeprefix(b"data:"))
+                return json.loads(body.removeprefix(b"data:")) if body else None
 
             yield following
             gone.set()

@@ -1,5 +1,6 @@
 """The door itself: who comes in, what is too much, and that every failure has an answer."""
 
+import asyncio
 import base64
 import logging
 
@@ -248,5 +249,24 @@ def test_lifespan_is_agreed_to(on_node):
 
         await node.door({"type": "lifespan"}, receive, send)
         assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    on_node(main)
+
+
+def test_a_body_that_comes_too_slowly_is_408(on_node):
+    async def main(node):
+        sent = []
+
+        async def receive():
+            await asyncio.sleep(1)
+            return {"type": "http.request", "body": b"[", "more_body": True}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = node.scope("http", T, ("ditto", "ditto"), [], method="PUT")
+        await node.door(scope, receive, send)
+        assert sent[0]["status"] == 408
+        assert asyncio.get_running_loop().time() < 31
 
     on_node(main)

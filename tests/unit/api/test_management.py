@@ -274,3 +274,24 @@ def test_a_token_is_issued_once_it_is_durable(on_node):
         assert bad.status == 400
 
     on_node(main, ca_fingerprint=lambda: "ab:cd")
+
+
+def test_a_body_that_stops_is_told_after_what_came(on_node):
+    async def main(node):
+        pieces = [json.dumps(TENANT).encode() + b"\n", b"{"]
+        sent = []
+
+        async def receive():
+            if not pieces:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": True}
+
+        async def send(message):
+            sent.append(message)
+
+        await node.door(node.scope("http", V1 + "/apply", ADMIN, [], method="POST"), receive, send)
+        lines = [json.loads(m["body"]) for m in sent[1:] if m["body"].strip()]
+        assert [line["result"] for line in lines] == ["created", "error"]
+        assert lines[1]["error"] == "littoral.body.late"
+
+    on_node(main)

@@ -181,3 +181,26 @@ def test_what_is_wrong_is_refused_before_the_stream_begins(on_node):
         assert answer.headers["content-type"] == "application/json"
 
     on_node(main)
+
+
+def test_a_stream_that_fails_ends_and_the_node_lives(on_node, caplog):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        async with node.stream(T) as following:
+            node.log.append(2, "thing.modified", "thing:org.acme:pump", 9, 0, "/attributes", b"{")
+            assert await following() is None
+        assert "a stream failed" in caplog.text
+        assert node.door.statistics()["streams"] == 0
+        assert (await node.call("GET", "/livez")).status == 200
+
+    on_node(main)
+
+
+def test_the_streams_of_a_removed_user_end(on_node):
+    async def main(node):
+        node.registry.put_user("eve", generated_password="e")
+        async with node.stream("/api/2/things", user=("eve", "e")) as eve:
+            node.registry.delete_user("eve")
+            assert await eve() is None
+
+    on_node(main)

@@ -351,3 +351,16 @@ def test_the_node_says_goodbye_to_its_sessions(on_node):
             assert node.inbox.statistics().receivers == 0
 
     on_node(main)
+
+
+def test_the_sessions_of_a_removed_user_end(on_node):
+    async def main(node):
+        node.registry.put_user("eve", generated_password="e")
+        async with node.socket(user=("eve", "e")) as eve, node.socket() as ditto:
+            await eve.accepted()
+            await ditto.accepted()
+            node.registry.delete_user("eve")
+            assert await eve.next() == {"type": "websocket.close", "code": 1001}
+            assert await ditto.ask("START-SEND-EVENTS") == "START-SEND-EVENTS:ACK"
+
+    on_node(main)
