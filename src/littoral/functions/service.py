@@ -5,7 +5,15 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from littoral.eventing import Inbox, Router
-from littoral.functions.core.matching import THING, Matcher, Route, Trigger, concerns, holds
+from littoral.functions.core.matching import (
+    THING,
+    Matcher,
+    Route,
+    Trigger,
+    concerns,
+    holds,
+    is_for_thing,
+)
 from littoral.functions.core.window import NO_SEQ, Entry, Window
 from littoral.functions.effects import Effects
 from littoral.functions.model import (
@@ -20,6 +28,7 @@ from littoral.functions.model import (
 )
 from littoral.functions.ports import FunctionLog, FunctionTwins, Runner
 from littoral.functions.reports import Reports
+from littoral.functions.seen import Seen
 from littoral.functions.wire import Broken, Declared, Done, FromWorker, Ready, Run, Work
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
@@ -334,7 +343,7 @@ class FunctionHost:
     def _take(self, records: Sequence[Record]) -> None:
         """Hand out what of ``records`` is for a handler, as far as there is room."""
         works: list[Work] = []
-        things: dict[str, tuple[object, bytes]] = {}
+        things: dict[str, Seen] = {}
         routes_of = self._matcher.routes
         position = self._position
         for record in records:
@@ -353,30 +362,24 @@ class FunctionHost:
             self._pump_soon()
 
     def _offer(
-        self,
-        record: Record,
-        routes: Sequence[Route],
-        things: dict[str, tuple[object, bytes]],
-        works: list[Work],
+        self, record: Record, routes: Sequence[Route], things: dict[str, Seen], works: list[Work]
     ) -> None:
+        """Make work of ``record`` for every handler that it is for; the cheap questions first."""
         thing_id = record.entity[len(THING) :]
+        routes = [route for route in routes if is_for_thing(route, thing_id)]
+        if not routes:
+            return
         value = json.decode(record.value) if record.value else None
+        seen = things.get(thing_id)
+        if seen is None:
+            seen = things[thing_id] = Seen(self._twins, thing_id)
         resume_seq, resume_handler = self._resume_at
         for route in routes:
-            trigger = route.trigger
-            if record.seq == resume_seq and trigger.index < resume_handler:
+            handler = route.trigger.index
+            if record.seq == resume_seq and handler < resume_handler:
                 continue
-            if not concerns(route, thing_id, value):
-                continue
-            if thing_id not in things:
-                found = self._twins.peek(thing_id)
-                things[thing_id] = (found, b"" if found is None else json.encode(found))
-            thing, thing_json = things[thing_id]
-            if trigger.condition is not None and not holds(
-                trigger.condition, thing, record.kind, record.path, value
-            ):
-                continue
-            works.append(self._work(record, trigger.index, thing_id, thing_json))
+            if concerns(route, value) and holds(route, seen.thing, record.kind, value):
+                works.append(self._work(record, handler, thing_id, seen.json()))
 
     def _work(self, record: Record, handler: int, thing_id: str, thing_json: bytes) -> Work:
         headers = record.headers or {}

@@ -1,8 +1,14 @@
 import pytest
 
 from littoral.functions.core.duration import parse as parse_duration
-from littoral.functions.core.matching import THING_KINDS, Matcher, Trigger, concerns, holds
-from littoral.functions.core.rql import parse
+from littoral.functions.core.matching import (
+    THING_KINDS,
+    Matcher,
+    Trigger,
+    concerns,
+    holds,
+    is_for_thing,
+)
 from littoral.functions.errors import InvalidHandler
 from littoral.functions.wire import Declared
 
@@ -10,7 +16,7 @@ from littoral.functions.wire import Declared
 def is_for(path, record_path, value, *, kind="thing.merged", things="*", thing_id="a:b"):
     trigger = Trigger.of(0, Declared("h", path, "", things, THING_KINDS))
     routes = Matcher([trigger]).routes(kind, record_path)
-    return any(concerns(route, thing_id, value) for route in routes)
+    return any(is_for_thing(route, thing_id) and concerns(route, value) for route in routes)
 
 
 F1 = "features/telemetry/properties/f1"
@@ -61,7 +67,9 @@ def test_a_condition_is_judged_on_the_thing_as_the_change_left_it():
     now = {"attributes": {"a": 100, "b": 1}}
 
     def verdict(text, kind, path, value):
-        return holds(parse(text), now, kind, path, value)
+        trigger = Trigger.of(0, Declared("h", "/", text, "*", THING_KINDS))
+        [route] = Matcher([trigger]).routes(kind, path)
+        return holds(route, lambda: now, kind, value)
 
     merged, modified = "thing.merged", "thing.modified"
     assert not verdict("gt(attributes/a,50)", merged, "/attributes", {"a": 1})

@@ -1,7 +1,7 @@
 """Which record is for which handler: by kind, by path, by the thing's id, by condition. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 
@@ -68,6 +68,8 @@ class Route:
     """A trigger for records of one kind and path: what is left to ask is in their values."""
 
     trigger: Trigger
+    keys: tuple[str, ...]
+    """The record's path."""
     below: tuple[str, ...]
     """Keys from the record's path down to the trigger's; empty if the record's path is deeper."""
 
@@ -94,7 +96,7 @@ class Matcher:
                 self._routes.clear()
             keys = pointer.parse(path)
             found = self._routes[key] = tuple(
-                Route(trigger, trigger.keys[len(keys) :])
+                Route(trigger, keys, trigger.keys[len(keys) :])
                 for trigger in self._triggers
                 if kind in trigger.kinds and _overlap(trigger.keys, keys)
             )
@@ -105,14 +107,17 @@ def _overlap(pattern: tuple[str, ...], keys: tuple[str, ...]) -> bool:
     return all(a in (ANY, b) for a, b in zip(pattern, keys, strict=False))
 
 
-def concerns(route: Route, thing_id: str, value: object) -> bool:
-    """Whether a change that brings ``value`` at its path is for the route's trigger.
+def is_for_thing(route: Route, thing_id: str) -> bool:
+    """Whether the route's trigger is for this thing. Asked first: it costs no decoding."""
+    things = route.trigger.things
+    return things is None or things.match(thing_id) is not None
+
+
+def concerns(route: Route, value: object) -> bool:
+    """Whether a change that brings ``value`` at its path brings something at the trigger's path.
 
     A deletion above the trigger's path brings None there and concerns it.
     """
-    things = route.trigger.things
-    if things is not None and things.match(thing_id) is None:
-        return False
     return value is None or _brings(value, route.below)
 
 
@@ -130,13 +135,17 @@ def _brings(value: object, keys: tuple[str, ...]) -> bool:
     return True
 
 
-def holds(condition: rql.Query, thing: object, kind: str, path: str, value: object) -> bool:
-    """Whether ``condition`` holds for a thing as a change at ``path`` left it.
+def holds(route: Route, thing: Callable[[], object], kind: str, value: object) -> bool:
+    """Whether the trigger's condition holds for a thing as a change left it.
 
     What the change brought counts before what the thing is now: in a burst of readings each one
-    is judged by its own values. What a merge did not bring is taken from ``thing``.
+    is judged by its own values. What a merge did not bring is taken from ``thing``, which is only
+    called if it is needed.
     """
-    keys = pointer.parse(path)
+    condition = route.trigger.condition
+    if condition is None:
+        return True
+    keys = route.keys
 
     def lookup(name: str) -> tuple[object, ...]:
         wanted = split(name)
@@ -146,6 +155,6 @@ def holds(condition: rql.Query, thing: object, kind: str, path: str, value: obje
                 return brought
             if brought:
                 return () if brought == (None,) else brought
-        return values_at(thing, wanted)
+        return values_at(thing(), wanted)
 
     return matches(condition, lookup)

@@ -6,6 +6,7 @@ Pure: the document comes in through a look-up, so a caller may overlay a change 
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import assert_never
 
 from littoral.functions.core.rql import (
@@ -54,6 +55,7 @@ def matches(query: Query, lookup: Lookup) -> bool:
             assert_never(query)
 
 
+@lru_cache(maxsize=4096)
 def split(path: str) -> tuple[str, ...]:
     """Keys of a property: slashes part them, ``~1`` and ``~0`` stand for ``/`` and ``~``."""
     keys = tuple(path.removeprefix("/").split("/"))
@@ -73,7 +75,18 @@ def lookup_in(document: object) -> Lookup:
 
 def values_at(document: object, keys: tuple[str, ...]) -> tuple[object, ...]:
     """All values at ``keys`` in parsed JSON: none, one, or one for each element of an array."""
-    found = [document]
+    value = document
+    for index, key in enumerate(keys):
+        if isinstance(value, list):
+            return _through_lists(value, keys[index:])
+        if not isinstance(value, dict) or key not in value:
+            return ()
+        value = value[key]
+    return (value,)
+
+
+def _through_lists(first: list[object], keys: tuple[str, ...]) -> tuple[object, ...]:
+    found: list[object] = [first]
     for key in keys:
         following: list[object] = []
         for value in found:
