@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 THING = "org.littoral:4711"
 WAIT_S = 10.0
+RESETS = 200
 PERSON = Caller(frozenset({"nginx:ditto"}))
 POLICY = {
     "entries": {
@@ -308,7 +309,7 @@ def test_a_silent_socket_and_a_dripping_one_are_closed(served):
 
 def test_two_hundred_resets_leave_nothing_behind(served):
     def slam(port: int) -> None:
-        for _ in range(200):
+        for _ in range(RESETS):
             peer = socket.create_connection(("127.0.0.1", port))
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.sendall(
@@ -321,7 +322,8 @@ def test_two_hundred_resets_leave_nothing_behind(served):
         await asyncio.to_thread(slam, node.port)
         hub = node.door._hub
         async with asyncio.timeout(WAIT_S):
-            while hub.peers:
+            # The kernel hands over connections that are dead already: all of them come and go.
+            while hub.peers or hub.closed.total() < RESETS:
                 hub.emptied.clear()
                 await hub.emptied.wait()
         found = node.door.statistics()
