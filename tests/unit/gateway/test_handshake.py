@@ -395,3 +395,17 @@ def test_auth_and_wrong_packets_end_the_connection(play):
         assert device.received()[-1].reason == Reason.PROTOCOL_ERROR
 
     play(scene)
+
+
+def test_a_peer_that_reset_the_connection_does_not_disturb_its_end(play):
+    async def scene(world):
+        device = await world.connected(version=V5)
+
+        def refuse() -> None:
+            raise OSError(107, "not connected")
+
+        device.transport.write_eof = refuse
+        device.send(b"\x00\x00")
+        assert device.transport.closing
+
+    play(scene)

@@ -160,10 +160,7 @@ class Lifecycle(asyncio.Protocol, ABC):
         self._state = CLOSED
         self._leave()
         transport = self._transport
-        if lingers and transport.can_write_eof():
-            transport.write_eof()
-            transport.resume_reading()
-        else:
+        if not lingers or transport.is_closing() or not _ends_writing(transport):
             transport.close()
         self._closed_s = self._hub.clock.monotonic_s()
         self._look_again(self._closed_s + self._limits.linger_timeout_s)
@@ -273,3 +270,16 @@ class Lifecycle(asyncio.Protocol, ABC):
             self._finish(
                 *(self._farewell or (Reason.KEEP_ALIVE_TIMEOUT, "No CONNECT came in time."))
             )
+
+
+def _ends_writing(transport: asyncio.Transport) -> bool:
+    """Send our end of the stream and go on reading; False if this transport cannot."""
+    if not transport.can_write_eof():
+        return False
+    try:
+        transport.write_eof()
+    except OSError:
+        # asyncio's own transport lets ENOTCONN through if the peer has reset the connection.
+        return False
+    transport.resume_reading()
+    return True
