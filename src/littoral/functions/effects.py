@@ -82,6 +82,15 @@ class Effects:
             case Get():
                 self._get(effect)
 
+    def refuse_late(self, effect: Effect) -> None:
+        """An effect whose handler had returned before it was asked for."""
+        self.counters.refused += 1
+        self._reports.report(
+            "refused",
+            f"a {type(effect).__name__.lower()} came after its handler had returned; a context is "
+            "for the handler that was called with it, while it runs.",
+        )
+
     def _command(self, entry: Entry, effect: Command) -> None:
         caller = self._callers[min(entry.hops, HOPS_MAX)]
         message = Message(
@@ -214,14 +223,13 @@ class Effects:
             self._runner.pause()
 
     async def _finish(self, entry: Entry, work: Coroutine[object, object, None]) -> None:
-        try:
-            await work
-        finally:
-            entry.open_effects -= 1
-            self._open -= 1
-            if self.paused and self._open <= EFFECTS_OPEN_MAX // 2:
-                self.paused = False
-                self._runner.resume()
+        # If the node stops meanwhile, the effect stays open: the cursor must not pass its event.
+        await work
+        entry.open_effects -= 1
+        self._open -= 1
+        if self.paused and self._open <= EFFECTS_OPEN_MAX // 2:
+            self.paused = False
+            self._runner.resume()
 
 
 def _refusal(call: int, error: LittoralError) -> Answered:

@@ -21,6 +21,9 @@ HANDED_OUT_MAX = 64
 ACKNOWLEDGE_EVERY_S = 1.0
 """How often the cursor is moved: what may be handled twice after a crash of the node."""
 
+HEALTHY_S = 10.0
+"""A worker that lived so long did not fail at its start: the next one is started soon."""
+
 REPORTS_BURST = 5
 """Failures written to the log at once; beyond them one per `REPORT_EVERY_S`, with a count."""
 
@@ -33,6 +36,8 @@ class FunctionSettings:
 
     deadline_s: float = 30.0
     """A handler that takes longer is ended, with its process."""
+    start_s: float = 60.0
+    """A file that takes longer to load is given up, and tried again."""
     attempts_max: int = 3
     """How often an event is tried that ends the worker; then it is skipped and reported."""
     backoff_s_min: float = 0.2

@@ -21,6 +21,7 @@ from littoral.functions.model import (
     BYTES_IN_FLIGHT_MAX,
     EVENTS_IN_FLIGHT_MAX,
     HANDED_OUT_MAX,
+    HEALTHY_S,
     READ_RECORDS_MAX,
     FunctionSettings,
     FunctionState,
@@ -106,7 +107,6 @@ class FunctionHost:
         self._wake = asyncio.Event()
         self._started = asyncio.Event()
         self._reloading = False
-        self._finished_in_life = 0
         self._suspect = ("", 0)
         self._problem = ""
         self._events = self._failed = self._skipped = self._lives = self._lost = 0
@@ -161,15 +161,16 @@ class FunctionHost:
         failures = 0
         while True:
             self._begin_life()
+            began_s = self._now_s()
             reason = await self._runner.run(self)
-            finished = self._finished_in_life
+            is_healthy = self._now_s() - began_s >= HEALTHY_S
             self._end_life(reason)
             if self.state is FunctionState.BROKEN:
                 await self._wake.wait()
             if self._reloading:
                 failures = 0
                 continue
-            failures = 0 if finished else failures + 1
+            failures = 0 if is_healthy else failures + 1
             settings = self._settings
             limit_s = min(settings.backoff_s_max, settings.backoff_s_min * 2.0 ** min(failures, 32))
             with contextlib.suppress(TimeoutError):
@@ -178,14 +179,18 @@ class FunctionHost:
 
     def _begin_life(self) -> None:
         self._lives += 1
-        self._finished_in_life = 0
         self._reloading = False
         self._wake.clear()
         self._effects.begin_life()
         self.state = FunctionState.STARTING
+        start_s = self._settings.start_s
+        self._set_timer(
+            "start", self._now_s() + start_s, self._runner.kill, f"not loaded within {start_s:g} s"
+        )
 
     def _end_life(self, reason: str) -> None:
         """Put back what the worker did not finish; find out whether an event is to blame."""
+        self._started.set()
         self._stop_timers()
         self._ticking.clear()
         head = self._window.head
@@ -246,9 +251,9 @@ class FunctionHost:
             case _:
                 entry = self._window.at(message.token)
                 if entry is None:
-                    self._runner.kill("it spoke of an event that it does not have")
-                    return
-                self._effects.perform(entry, message)
+                    self._effects.refuse_late(message)
+                else:
+                    self._effects.perform(entry, message)
 
     def _ready(self, message: Ready) -> None:
         try:
@@ -260,6 +265,7 @@ class FunctionHost:
         except LittoralError as e:
             self._runner.kill(f"it declared what cannot be: {e}")
             return
+        self._timers.pop("start").cancel()
         self._declared = message.handlers
         self._matcher = Matcher(triggers)
         self.state = FunctionState.RUNNING
@@ -276,7 +282,6 @@ class FunctionHost:
         if entry is None:
             self._runner.kill("it finished an event out of turn")
             return
-        self._finished_in_life += 1
         self._head_since_s = self._now_s()
         if entry.seq == NO_SEQ:
             self._ticking.discard(entry.work.handler)
@@ -352,7 +357,11 @@ class FunctionHost:
                 if len(works) >= HANDED_OUT_MAX or not self._has_room():
                     self._caught_up = False
                     break
-                self._offer(record, routes, things, works)
+                try:
+                    self._offer(record, routes, things, works)
+                except LittoralError as e:
+                    self._skipped += 1
+                    self._reports.report("skipped", f"record {record.seq} cannot be read: {e}")
             position = record.seq
         self._position = position
         if works:

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Lock
 
 from littoral.functions.errors import FunctionNotLoaded
 from littoral.functions.program import Program, explain, load
@@ -45,6 +46,7 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._lock = Lock()
         self._buffer = bytearray()
         self._waiting: deque[Work] = deque()
         self._answers: dict[int, Answered] = {}
@@ -52,8 +54,11 @@ class Wire:
 
     def say(self, message: FromWorker) -> None:
         """Send one frame."""
+        data = frame(message)
         try:
-            self._connection.sendall(frame(message))
+            # A handler may use its context from threads of its own.
+            with self._lock:
+                self._connection.sendall(data)
         except OSError as e:
             raise NodeGone from e
 

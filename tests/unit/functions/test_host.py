@@ -427,3 +427,127 @@ def ask(ctx):
             assert "CannotWait" in host.statistics().problem
 
     world(main)
+
+
+def test_what_a_handler_asks_for_after_it_returned_is_refused(node, world, wait_for):
+    source = """
+from littoral.functions import on
+kept = []
+@on("attributes/n")
+def keep(ctx):
+    for old in kept:
+        old.command("a:b", "late")
+    kept.append(ctx)
+"""
+
+    async def main():
+        n = node()
+        device = n.device("a:b")
+        async with n.running(source) as host:
+            n.twins.write("a:b", {"attributes": {"n": 1}})
+            n.twins.write("a:b", {"attributes": {"n": 2}})
+            await wait_for(lambda: host.statistics().refused == 1)
+            assert device.got == [] and host.statistics().restarts == 0
+
+    world(main)
+
+
+def test_a_node_that_stops_during_a_merge_merges_again_later(node, world, wait_for):
+    source = """
+from littoral.functions import on
+@on("attributes/n", things="a:b")
+def merge(ctx):
+    ctx.merge("a:c", "/attributes", {"n": ctx.value})
+"""
+
+    async def main():
+        n = node()
+        merge = n.twins.merge
+
+        async def never(*args):
+            await asyncio.Event().wait()
+
+        n.twins.merge = never
+        async with n.running(source) as host:
+            n.twins.write("a:b", {"attributes": {"n": 1}})
+            await wait_for(lambda: host.statistics().events == 1)
+            await asyncio.sleep(3)
+        n.twins.merge = merge
+        async with n.running(source) as host:
+            await wait_for(lambda: host.statistics().merges == 1)
+            assert n.twins.things["a:c"] == {"attributes": {"n": 1}}
+
+    world(main)
+
+
+def test_a_worker_that_ends_at_once_again_and_again_is_started_less_and_less_often(node, world):
+    class Stillborn:
+        """Never gets as far as to say anything."""
+
+        lives = 0
+
+        async def run(self, host):
+            self.lives += 1
+            return "exit status 1"
+
+        def send(self, message):
+            pass
+
+        def kill(self, reason):
+            pass
+
+    async def main():
+        n = node()
+        runner = Stillborn()
+        async with n.running(runner) as host:
+            await asyncio.sleep(10)
+            early = runner.lives
+            await asyncio.sleep(300)
+            assert 4 <= early <= 20
+            assert runner.lives - early < 60
+            assert host.state is FunctionState.BACKING_OFF
+            assert host.statistics().problem == "exit status 1"
+
+    world(main)
+
+
+def test_a_file_that_never_finishes_loading_is_given_up(node, world, wait_for):
+    class Hanging:
+        """Says nothing until it is ended."""
+
+        def __init__(self):
+            self.ended = asyncio.Event()
+
+        async def run(self, host):
+            await self.ended.wait()
+            self.ended.clear()
+            return self.reason
+
+        def send(self, message):
+            pass
+
+        def kill(self, reason):
+            self.reason = reason
+            self.ended.set()
+
+    async def main():
+        n = node()
+        async with n.running(Hanging(), start_s=5.0) as host:
+            assert asyncio.get_running_loop().time() == 5
+            assert host.statistics().problem == "not loaded within 5 s"
+
+    world(main)
+
+
+def test_a_record_that_cannot_be_read_is_passed_over(node, world, wait_for):
+    async def main():
+        n = node()
+        device = n.device("org.littoral:1")
+        async with n.running(GUARD) as host:
+            path = "/features/telemetry/properties"
+            n.log.append(3, "thing.merged", "thing:org.littoral:1", 1, 0, path, b"{broken")
+            n.twins.reading("org.littoral:1", f1=90)
+            await wait_for(lambda: host.statistics().commands == 1)
+            assert host.statistics().skipped == 1 and len(device.got) == 1
+
+    world(main)

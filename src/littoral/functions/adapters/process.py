@@ -36,11 +36,10 @@ class ProcessRunner:
 
     async def run(self, host: Host) -> str:
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003  # the standard library's own signature
-        with theirs:
-            process = _spawn(theirs.fileno(), self._file)
-        exit_ = _Exit(loop, process)
+        try:
+            ours, exit_ = _start(loop, self._file)
+        except OSError as e:
+            return f"it cannot be started: {e}"
         wire = _WorkerWire(host, loop.create_future())
         try:
             await loop.connect_accepted_socket(lambda: wire, ours)
@@ -73,6 +72,24 @@ class ProcessRunner:
         self._paused = False
         if self._wire is not None:
             self._wire.resume()
+
+
+def _start(loop: asyncio.AbstractEventLoop, file: Path) -> "tuple[socket.socket, _Exit]":
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # noqa: FBT003  # the standard library's own signature
+    with theirs:
+        try:
+            process = _spawn(theirs.fileno(), file)
+        except OSError:
+            ours.close()
+            raise
+    try:
+        return ours, _Exit(loop, process)
+    except OSError:
+        ours.close()
+        process.kill()
+        process.wait()
+        raise
 
 
 def _spawn(descriptor: int, file: Path) -> "subprocess.Popen[bytes]":
