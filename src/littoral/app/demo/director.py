@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from littoral.app.demo.view import show_verdict
 READY_S = 30.0
 POLL_S = 0.02
 OBSERVE_S = 0.4
+CONDUCT_S = 1.0
 CATCH_UP_S_MAX = 120.0
 DRAIN_S_MAX = 120.0
 EXIT_INTERRUPTED = 130
@@ -48,6 +50,7 @@ class Director:
         self._catch_up: tuple[float, int] | None = None
         self._restarts: dict[str, float] = {}
         self._problems: list[str] = []
+        self._sent = self._answered = 0
 
     async def perform(self) -> Verdict:
         """Play all phases; leave no process behind, whatever happens."""
@@ -58,6 +61,7 @@ class Director:
                     group.create_task(self._observe()),
                     group.create_task(self._screen.draw()),
                     group.create_task(self._crew.read()),
+                    group.create_task(self._conduct()),
                 ]
                 report, working_s = await self._play(self._phases)
                 for watcher in watchers:
@@ -235,6 +239,8 @@ class Director:
             outage_s=round(mended_at - cut_at, 1),
             resent=report.resent,
             commands=report.commands,
+            cloud_messages=self._sent,
+            cloud_messages_answered=self._answered,
             site_restart_s=_rounded(self._restarts.get(SITE_ONE)),
             cloud_restart_s=_rounded(self._restarts.get("cloud")),
             problems=(*self._problems, *counts.examples, *report.problems),
@@ -258,6 +264,19 @@ class Director:
             if monotonic() > deadline:
                 raise NodeFailed(f"{otherwise} within {timeout_s:g} s.")
             await asyncio.sleep(POLL_S)
+
+    async def _conduct(self) -> None:
+        """Somebody in the cloud stops a robot at site two and lets it go on, again and again."""
+        cast = CASTS[1]
+        names = stage.names(cast, self._counts()[cast.site])
+        for number in itertools.count():
+            await asyncio.sleep(CONDUCT_S)
+            if not self._stage.cloud.is_alive:
+                continue
+            thing_id = f"{cast.namespace}:{names[number // 2 % len(names)]}"
+            subject = "go" if number % 2 else "stop"
+            self._sent += 1
+            self._answered += await self._observer.send(self._stage.cloud, thing_id, subject)
 
     async def _observe(self) -> None:
         """Keep the picture of nodes and links up to date."""

@@ -150,6 +150,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     outage_s: float = 0.0
     resent: int = 0
     commands: int = 0
+    cloud_messages: int = 0
+    """Sent in the cloud to robots at site two, all through, outages included."""
+    cloud_messages_answered: int = 0
     site_restart_s: float | None = None
     """From SIGKILL of site one's node until it was ready again."""
     cloud_restart_s: float | None = None

@@ -8,6 +8,7 @@ import msgspec
 from littoral.app.bench.node import ADMIN, NodeProcess
 
 TIMEOUT_S = 1.0
+MESSAGE_TIMEOUT_S = 3.0
 
 
 class LinkView(msgspec.Struct, frozen=True):
@@ -97,3 +98,16 @@ class Observer:
         if answer.status_code != 200:
             return None
         return msgspec.json.decode(answer.content, type=NodeStatus)
+
+    async def send(self, node: NodeProcess, thing_id: str, subject: str) -> bool:
+        """Send a message to a device through the node; whether it answered."""
+        path = f"/api/2/things/{thing_id}/inbox/messages/{subject}"
+        try:
+            answer = await self._http.post(
+                f"{node.url}{path}?timeout={MESSAGE_TIMEOUT_S:g}s",
+                json={},
+                timeout=2 * MESSAGE_TIMEOUT_S,
+            )
+        except httpx.HTTPError:
+            return False
+        return answer.is_success

@@ -71,7 +71,7 @@ def add_site(stage: Stage, directory: Path, cast: Cast, functions: Path | None) 
     if functions is not None:
         environment["LITTORAL_FUNCTIONS__FILES"] = str(functions)
     token = issue_token(stage.cloud, cast)
-    node = site_process(directory / cast.site, "--token", token)
+    node = site_process(directory / cast.site, "--dev", "--token", token)
     node.environment = environment
     stage.sites[cast.site] = node
     return node

@@ -113,6 +113,10 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
         ("lost", f"{verdict.lost:,}"),
         ("stored twice", f"{verdict.duplicated:,}"),
         ("out of order", f"{verdict.out_of_order:,}"),
+        (
+            "messages from the cloud to robots, answered",
+            f"{verdict.cloud_messages_answered} of {verdict.cloud_messages}",
+        ),
         ("resent by devices", f"{verdict.resent:,}"),
         ("messages per second", f"{verdict.messages_per_s:,.0f}"),
         ("reaction during the outage, p50", _ms(verdict.reaction_ms.p50)),
