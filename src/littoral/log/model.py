@@ -110,6 +110,7 @@ class Batch:
 
     records: list[Record] = field(default_factory=list)
     puts: list[Put] = field(default_factory=list)
+    """Each key at most once."""
     hlc_ahead: int | None = None
     """New floor of the clock, if it has to be moved: no stamp below it is issued after a crash."""
 
