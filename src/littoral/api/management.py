@@ -168,10 +168,11 @@ class ManagementRoutes:
         expires_ms = parts.clock.now_ms() + wanted.ttl_s * 1000
         return json_answer(
             {
-                "token": issued.text,
+                "token": parts.token_text(wanted.site, issued.text)
+                if parts.token_text is not None
+                else issued.text,
                 "site": wanted.site,
                 "expires": instants.render(expires_ms),
-                "caFingerprint": parts.ca_fingerprint() if parts.ca_fingerprint else "",
             },
             status=201,
         )

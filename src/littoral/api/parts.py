@@ -37,7 +37,7 @@ class ApiParts:
     """Why the node cannot take requests now; None if it can."""
     link_status: Callable[[], Mapping[str, object]] = _no_sites
     """Site to what is known of it (link, session, flow, freshness), JSON-able; at a site: its link."""
-    ca_fingerprint: Callable[[], str] | None = None
-    """SHA-256 of the node's CA, put into enrolment tokens; None if the node enrols nobody."""
+    token_text: Callable[[str, str], str] | None = None
+    """Site and the registry's secret to an enrolment token's text; None: nobody enrols here."""
     public_metrics: bool = False
     """Whether /metrics needs no administrator: only where the door listens on loopback."""

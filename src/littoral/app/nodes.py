@@ -4,10 +4,13 @@ import argparse
 import textwrap
 from pathlib import Path
 
+import msgspec
+
 from littoral import __version__
 from littoral.app.run import Addresses, die_with_parent, ensure_descriptors, serve
 from littoral.app.settings import Setting, load
 from littoral.app.world import SystemEntropy, parse_address
+from littoral.edge import parse_token
 from littoral.kernel.errors import LittoralError
 from littoral.node import Node, NodeConfig
 from littoral.registry import DEVELOPMENT_POLICY, generate_admin, seed_development
@@ -46,10 +49,9 @@ def run_node(command: str, arguments: list[str]) -> int:
     if options.die_with_parent:
         die_with_parent()
     ensure_descriptors()
-    if command == "edge" and options.token:
-        from littoral.app.link import enrol
-
-        enrol(config, options.token)
+    token = parse_token(options.token) if options.token else None
+    if token is not None:
+        config = msgspec.structs.replace(config, name=token.site)
     first: list[str] = []
 
     def prepare(node: Node) -> None:
@@ -60,7 +62,7 @@ def run_node(command: str, arguments: list[str]) -> int:
 
     import uvloop
 
-    return int(uvloop.run(serve(config, prepare=prepare, ready=ready)))
+    return int(uvloop.run(serve(config, token=token, prepare=prepare, ready=ready)))
 
 
 def settings_of(command: str, options: argparse.Namespace) -> tuple[NodeConfig, list[Setting]]:

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from littoral.app import link
 from littoral.app.http import HttpServer
 from littoral.app.world import SystemClock, SystemEntropy, address_of, bind, listen
+from littoral.edge import Enrolment, EnrolmentToken, Listener
 from littoral.functions.adapters.process import ProcessRunner
 from littoral.kernel.errors import LittoralError
 from littoral.log.adapters.committer import ThreadCommitter
@@ -45,7 +47,11 @@ Ready = Callable[[Node, Addresses], None]
 
 
 async def serve(
-    config: NodeConfig, *, prepare: Prepare | None = None, ready: Ready | None = None
+    config: NodeConfig,
+    *,
+    token: EnrolmentToken | None = None,
+    prepare: Prepare | None = None,
+    ready: Ready | None = None,
 ) -> int:
     """Run a node until SIGINT or SIGTERM; return the process's exit code."""
     loop = asyncio.get_running_loop()
@@ -56,7 +62,7 @@ async def serve(
     directory.mkdir(parents=True, exist_ok=True)
     # Bound before the log is opened: a taken port must not cost a new epoch.
     mqtt_socket = bind(config.mqtt.listen, door="MQTT", setting="--mqtt")
-    ports, hasher = _ports(config, loop, directory)
+    ports, hasher = _ports(config, loop, directory, token)
     node = compose(config, ports)
     broken: list[LittoralError] = []
 
@@ -78,7 +84,14 @@ async def serve(
             server = await listen(mqtt_socket, node.mqtt.protocol_factory, backlog=MQTT_BACKLOG)
             await http.wait_listening()
             if ready is not None:
-                ready(node, Addresses(http.address, address_of(mqtt_socket), _link(ports)))
+                ready(
+                    node,
+                    Addresses(
+                        http.address,
+                        address_of(mqtt_socket),
+                        config.link.listen if node.downlink is not None else None,
+                    ),
+                )
             await stop.wait()
             server.close()
             with contextlib.suppress(TimeoutError):
@@ -99,19 +112,13 @@ async def serve(
 
 
 def _ports(
-    config: NodeConfig, loop: asyncio.AbstractEventLoop, directory: Path
+    config: NodeConfig,
+    loop: asyncio.AbstractEventLoop,
+    directory: Path,
+    token: EnrolmentToken | None,
 ) -> tuple[NodePorts, Argon2Hasher]:
     clock, entropy = SystemClock(), SystemEntropy()
     hasher = Argon2Hasher(entropy)
-    listener = dialer = renew = fingerprint = None
-    if config.role == "cloud" and config.link.listen:
-        from littoral.app.link import cloud_side
-
-        listener, renew, fingerprint = cloud_side(config, directory, clock)
-    elif config.role == "site":
-        from littoral.app.link import site_side
-
-        dialer = site_side(config, directory)
     ports = NodePorts(
         clock=clock,
         entropy=entropy,
@@ -119,17 +126,37 @@ def _ports(
         store=SqliteStore(Directory(directory)),
         committer=ThreadCommitter(loop),
         hasher=hasher,
-        listener=listener,
-        dialer=dialer,
         runner=lambda file: ProcessRunner(Path(file)),
-        renew=renew,
-        ca_fingerprint=fingerprint,
     )
+    if config.role == "cloud" and config.link.listen:
+        ports = _with_listener(ports, config, directory)
+    elif config.role == "site" and is_linked(directory, token):
+        store = link.identity_of(directory)
+        renewal = link.renewal_of(store, clock)
+        ports = replace(
+            ports,
+            dialer=link.dialer_of(config, store, clock, token),
+            beside_uplink=renewal.run,
+        )
     return ports, hasher
 
 
-def _link(ports: NodePorts) -> str | None:
-    return getattr(ports.listener, "address", None)
+def is_linked(directory: Path, token: EnrolmentToken | None) -> bool:
+    """Whether a site has a cloud: it is enrolled, or about to be."""
+    return token is not None or link.identity_of(directory).load() is not None
+
+
+def _with_listener(ports: NodePorts, config: NodeConfig, directory: Path) -> NodePorts:
+    # Only a cloud signs: the import of its CA costs 17 MB.
+    from littoral.app import authority
+
+    files = authority.open_files(config, directory, ports.clock)
+
+    def listener(enrolment: Enrolment | None) -> Listener:
+        assert enrolment is not None
+        return authority.listener(config, files, enrolment)
+
+    return replace(ports, authority=files.authority, listener=listener)
 
 
 def _report_salvage(node: Node) -> None:

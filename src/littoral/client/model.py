@@ -59,7 +59,6 @@ class TokenInfo(Answer, frozen=True, rename="camel", kw_only=True):
     token: str
     site: str
     expires: str
-    ca_fingerprint: str = ""
 
 
 class MessageReply(Answer, frozen=True, rename="camel", kw_only=True):

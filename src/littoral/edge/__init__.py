@@ -30,14 +30,24 @@ from littoral.edge.model import (
     LinkStatistics,
     Scope,
 )
-from littoral.edge.ports import Accept, Applies, Dialer, FrameChannel, Listener, PeerIdentity
+from littoral.edge.ports import (
+    Accept,
+    Applies,
+    Authority,
+    Dialer,
+    FrameChannel,
+    Listener,
+    PeerIdentity,
+)
 from littoral.edge.renewal import Renewal
-from littoral.edge.uplink import Uplink
+from littoral.edge.uplink import BesideSession, Uplink
 
 __all__ = [
     "FRAME_BYTES_MAX",
     "Accept",
     "Applies",
+    "Authority",
+    "BesideSession",
     "CertificateRefused",
     "ChannelClosed",
     "ClassBacklog",

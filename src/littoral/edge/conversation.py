@@ -1,6 +1,7 @@
 """The shell of one session: a channel on one side, the log on the other. It decides nothing."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId, Origin
 from littoral.kernel.time import Clock
-from littoral.log import Cursor, Record, RecordClass
+from littoral.log import Cursor, LogFull, Record, RecordClass
 
 APPLY_CHUNK = 128
 """Records applied before others on the loop get their turn: about 2 ms."""
@@ -289,8 +290,12 @@ class Conversation:
         self._wake.set()
 
     def _interpret(self) -> None:
-        for effect in self._session.take():
-            self._perform_one(effect)
+        while effects := self._session.take():
+            for effect in effects:
+                try:
+                    self._perform_one(effect)
+                except LittoralError as e:
+                    self._session.close(e.code, str(e))
 
     def _perform_one(self, effect: Effect) -> None:
         match effect:
@@ -376,7 +381,9 @@ class Conversation:
                 self.peer, RecordClass(effect.cls)
             )
         if effect.seq > cursor.position:
-            cursor.advance(effect.seq)
+            # A full disk: the cursor only pins, so it may stay behind until the next ack.
+            with contextlib.suppress(LogFull):
+                cursor.advance(effect.seq)
         self.meter.acknowledged(
             effect.cls, effect.records, effect.payload_bytes, drained=effect.drained
         )

@@ -1,9 +1,11 @@
 """Where each thing lives: the node whose devices last reported it. Live messages go there."""
 
+import contextlib
+
 from littoral.edge.model import HOMES_CACHED_MAX
 from littoral.edge.ports import LinkLog
 from littoral.kernel.ids import NodeId
-from littoral.log import RecordClass
+from littoral.log import LogFull, RecordClass
 
 SPACE = "home"
 
@@ -30,8 +32,10 @@ class Homes:
             if known == node:
                 return
         if known is None or cls != RecordClass.STATE:
-            self._log.put(SPACE, thing_id, node.encode())
-            self._keep(thing_id, node)
+            # A full disk: the next record of the thing says it again.
+            with contextlib.suppress(LogFull):
+                self._log.put(SPACE, thing_id, node.encode())
+                self._keep(thing_id, node)
 
     def of(self, thing_id: str) -> NodeId | None:
         """The node where the thing lives; None if nobody has reported it yet."""

@@ -1,6 +1,7 @@
 """A site's certificate renews itself over the link, long before it ends."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from littoral.edge.conversation import Conversation
@@ -27,7 +28,7 @@ def renew_at_ms(identity: SiteIdentity) -> int:
 class Renewal:
     """Runs beside an open session of the `Uplink`; the next connection uses what it stored."""
 
-    def __init__(self, *, store: IdentityStore, smith: Smith, clock: Clock) -> None:
+    def __init__(self, *, store: IdentityStore, smith: Callable[[], Smith], clock: Clock) -> None:
         self._store = store
         self._smith = smith
         self._clock = clock
@@ -62,12 +63,12 @@ class Renewal:
             if not future.done():
                 future.set_result(answer)
 
-        request = self._smith.request(identity.key, site=identity.site)
+        request = self._smith().request(identity.key, site=identity.site)
         conversation.ask(RENEW_TOPIC, request, ttl_s=ANSWER_S, done=done)
         answer = await future
         if answer.code:
             raise EnrolmentRefused(answer.message, refused=answer.code)
-        not_before_ms, not_after_ms = self._smith.validity(answer.body, key=identity.key)
+        not_before_ms, not_after_ms = self._smith().validity(answer.body, key=identity.key)
         self._store.save(
             replace(
                 identity,

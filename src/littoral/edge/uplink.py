@@ -20,7 +20,7 @@ from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Cursor, Record, RecordClass
 
-Opened = Callable[[Conversation], Awaitable[None]]
+BesideSession = Callable[[Conversation], Awaitable[None]]
 """Runs beside an open session, for as long as that lasts: renewal of the certificate."""
 
 
@@ -43,7 +43,7 @@ class Uplink:
         entropy: Entropy,
         settings: LinkSettings | None = None,
         software: str = "",
-        beside: Opened | None = None,
+        beside: BesideSession | None = None,
     ) -> None:
         self._log = log
         self._dialer = dialer

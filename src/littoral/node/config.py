@@ -42,6 +42,8 @@ class LinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a site finds its cloud: ``wss://host:port``. Empty: as its enrolment said."""
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     """Names and addresses in the certificate of the cloud's listener."""
+    public_url: str = ""
+    """How sites reach the listener, for their tokens: ``wss://host:port``. Empty: as it listens."""
     retry_s_max: float = 30.0
 
 

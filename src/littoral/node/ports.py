@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from littoral.edge import Dialer, Listener
+from littoral.edge import Authority, BesideSession, Dialer, Enrolment, Listener
 from littoral.functions.host import Runner
-from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Committer, Scheduler, Store
 from littoral.registry import PasswordHasher
@@ -13,8 +12,8 @@ from littoral.registry import PasswordHasher
 MakeRunner = Callable[[str], Runner]
 """A function's file to what runs it."""
 
-Renew = Callable[[NodeId, bytes], bytes]
-"""A site's certificate request to its new certificate."""
+MakeListener = Callable[[Enrolment | None], Listener]
+"""The cloud's side of the link, for who may come in; the virtual world needs no certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,12 @@ class NodePorts:
     store: Store
     committer: Committer
     hasher: PasswordHasher
-    listener: Listener | None = None
+    listener: MakeListener | None = None
     """A cloud's side of the link; None for a node that takes no sites."""
+    authority: Authority | None = None
+    """Signs the certificates of sites; None where sites prove their names otherwise."""
     dialer: Dialer | None = None
     """A site's way to its cloud; None for a node that links to none."""
+    beside_uplink: BesideSession | None = None
+    """Runs beside each session with the cloud: renews the site's certificate."""
     runner: MakeRunner | None = None
-    renew: Renew | None = None
-    ca_fingerprint: Callable[[], str] | None = None

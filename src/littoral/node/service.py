@@ -1,13 +1,13 @@
 """The one wiring of a node: every capability, made once, in the order of the floors."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import PurePath
 
 from littoral import __version__
 from littoral.api import ApiParts, Door, NodeInfo, build_app
-from littoral.edge import Downlink, LinkSettings, Scope, Uplink
-from littoral.edge.errors import LinkIdentity
+from littoral.edge import Downlink, Enrolment, EnrolmentToken, LinkSettings, Uplink, scope_of
 from littoral.eventing import Inbox, Router
 from littoral.functions.host import FunctionHost, FunctionSettings
 from littoral.gateway import Limits, MqttDoor
@@ -61,7 +61,7 @@ class Node:
         )
         self.functions = _functions(self, ports)
         self.uplink = _uplink(self, ports)
-        self.downlink = _downlink(self, ports)
+        self.downlink, self.enrolment = _downlink(self, ports)
         self.not_ready: str | None = "the node is starting."
         self.http: Door = build_app(
             ApiParts(
@@ -83,7 +83,7 @@ class Node:
                 },
                 not_ready=lambda: self.not_ready,
                 link_status=self.links,
-                ca_fingerprint=ports.ca_fingerprint,
+                token_text=_token_text(config, ports),
                 public_metrics=config.http.listen.startswith(("127.", "localhost", "[::1]")),
             )
         )
@@ -187,36 +187,42 @@ def _uplink(node: Node, ports: NodePorts) -> Uplink | None:
         entropy=ports.entropy,
         settings=LinkSettings(reconnect_s_max=node.config.link.retry_s_max),
         software=__version__,
+        beside=ports.beside_uplink,
     )
 
 
-def _downlink(node: Node, ports: NodePorts) -> Downlink | None:
+def _downlink(node: Node, ports: NodePorts) -> tuple[Downlink | None, Enrolment | None]:
     if ports.listener is None:
-        return None
+        return None, None
     registry = node.registry
-
-    def scope_of(name: NodeId) -> Scope:
-        site = registry.site(name)
-        if site is None or site.revoked:
-            raise LinkIdentity(
-                f"{name} is not a site of this cloud." if site is None else f"{name} is revoked.",
-                hint="Enrol it with a new token.",
-            )
-        tenants = [registry.tenant(t) for t in site.tenants]
-        return Scope(
-            node=name,
-            tenants=frozenset(site.tenants),
-            namespaces=frozenset(n for t in tenants if t is not None for n in t.namespaces),
+    enrolment = None
+    if ports.authority is not None:
+        enrolment = Enrolment(
+            registry=registry, log=node.log, authority=ports.authority, clock=ports.clock
         )
-
-    return Downlink(
+    downlink = Downlink(
         log=node.log,
         twins=node.twins,
-        registry=node.registry,
+        registry=registry,
         inbox=node.inbox,
-        listener=ports.listener,
-        directory=scope_of,
+        listener=ports.listener(enrolment),
+        directory=lambda name: scope_of(registry, name),
         clock=ports.clock,
         software=__version__,
-        renew=ports.renew,
+        renew=None if enrolment is None else enrolment.renew,
     )
+    return downlink, enrolment
+
+
+def _token_text(config: NodeConfig, ports: NodePorts) -> Callable[[str, str], str] | None:
+    """What turns a secret of the registry into the token that a person carries to the site."""
+    authority = ports.authority
+    if authority is None:
+        return None
+    url = config.link.public_url or f"wss://{config.link.listen}"
+    fingerprint = sha256(authority.certificate).hexdigest()
+
+    def text(site: str, secret: str) -> str:
+        return EnrolmentToken(NodeId(site), secret, fingerprint, url).text
+
+    return text

@@ -6,7 +6,7 @@ import pytest
 
 from littoral.edge import CloudNotTrusted, EnrolmentRefused, EnrolmentToken, LinkUnreachable
 from littoral.edge.adapters.certificates import new_authority
-from littoral.edge.adapters.files import open_authority
+from littoral.edge.adapters.authority import open_authority
 from littoral.edge.errors import CertificateRefused
 from littoral.kernel.ids import NodeId
 
@@ -188,7 +188,7 @@ def test_a_certificate_renews_itself_over_the_link(in_real_world, eventually):
         now_ms = site.clock.now_ms()
         aged = replace(first, not_before_ms=now_ms - 25 * DAY_MS, not_after_ms=now_ms + 5 * DAY_MS)
         site.store.save(aged)
-        renewal = Renewal(store=site.store, smith=KeySmith(), clock=site.clock)
+        renewal = Renewal(store=site.store, smith=KeySmith, clock=site.clock)
         running = tasks.create_task(site.uplink(dialer, beside=renewal.run).run())
         await eventually(lambda: site.store.load().certificate != first.certificate)
         assert cloud.enrolment.check(site.store.load().certificate) == "site-one"

@@ -259,8 +259,9 @@ def test_a_token_is_issued_once_it_is_durable(on_node):
         answer = await node.call("POST", V1 + "/tokens", body, user=ADMIN)
         assert answer.status == 201
         token = answer.json
-        assert (token["site"], token["caFingerprint"]) == ("one", "ab:cd")
-        assert node.registry.site_of_token(token["token"]).name == "one"
+        site, _, secret = token["token"].partition("|")
+        assert (site, token["site"]) == ("one", "one")
+        assert node.registry.site_of_token(secret).name == "one"
         assert node.log.committed == node.log.head
         for wrong in (
             b"",
@@ -273,7 +274,7 @@ def test_a_token_is_issued_once_it_is_durable(on_node):
         bad = await node.call("POST", V1 + "/tokens", {"site": "a b"}, user=ADMIN)
         assert bad.status == 400
 
-    on_node(main, ca_fingerprint=lambda: "ab:cd")
+    on_node(main, token_text=lambda site, secret: f"{site}|{secret}")
 
 
 def test_a_body_that_stops_is_told_after_what_came(on_node):
