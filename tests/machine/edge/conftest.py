@@ -230,10 +230,10 @@ class World:
         )
 
 
-async def until(condition: Callable[[], bool], within_s=60.0):
+async def until(condition: Callable[[], bool], within_s=60.0, every_s=0.05):
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  # virtual time
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every_s)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -38,6 +39,7 @@ class NaiveLog:
         self.marks: dict[tuple[str, int], int] = {}
         self.epochs: list[tuple[str, int]] = []
         self.next_epoch = 0
+        self.forgetful = False
         self.open()
 
     def open(self):
@@ -97,6 +99,8 @@ class NaiveLog:
 
     def held_of(self, peer):
         """A node says in its hello only what it may not lose any more, or ends with the commit."""
+        if self.forgetful:
+            return []
         keys = {*self.marks, *self.pending_marks}
         return [Known(o, c, self.mark(o, c)) for o, c in keys if o.startswith(f"{peer}/")]
 
@@ -196,6 +200,16 @@ class Linked(RuleBasedStateMachine):
             session.supply(read, log.read(read), committed=log.committed, keep=lambda _: True)
             self.perform(name)
 
+    @precondition(lambda self: self.sessions)
+    @rule()
+    def exchange_all(self):
+        self.run_to_rest()
+
+    @rule(name=SIDES)
+    def forget(self, name):
+        """The list of origins in the hello is bounded: what falls off it is sent again."""
+        self.logs[name].forgetful = not self.logs[name].forgetful
+
     @rule(name=SIDES)
     def crash(self, name):
         if self.sessions:
@@ -241,7 +255,7 @@ class Linked(RuleBasedStateMachine):
                     self.perform(name)
                 case Close(code, reason):
                     raise AssertionError(f"{name} closed: {code} {reason}")
-                case Advanced(cls, seq):
+                case Advanced(_, seq):
                     assert seq <= log.committed
                 case Opened() | Answered() | Measured():
                     pass
@@ -273,6 +287,8 @@ class Linked(RuleBasedStateMachine):
         for _ in range(2):
             if self.sessions:
                 self.cut()
+            for log in self.logs.values():
+                log.forgetful = False
             self.connect()
             self.run_to_rest()
         for name, log in self.logs.items():
@@ -305,5 +321,5 @@ class Linked(RuleBasedStateMachine):
         raise AssertionError("they never come to rest")
 
 
-TestLinked = Linked.TestCase
+TestLinked = pytest.mark.slow(Linked.TestCase)
 TestLinked.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
