@@ -257,3 +257,19 @@ def test_a_message_names_its_policy_resource():
     feature = replace(HELLO, feature="f", direction=Direction.OUTBOX)
     assert feature.resource == "message:/features/f/outbox/messages/hello"
     assert HELLO.reply(OK) is False
+
+
+def test_whoever_detached_gets_nothing_any_more(clock, receiver, world):
+    async def main():
+        inbox, link, watcher = Inbox(clock), receiver(), receiver()
+        route, everywhere = inbox.attach_default(link), inbox.attach_everywhere(watcher)
+        other = inbox.attach("a:b", receiver(), direction=Direction.OUTBOX)
+        inbox.attach("a:b", receiver(), direction=Direction.OUTBOX)
+        inbox.post(HELLO)
+        for one in (route, everywhere, other):
+            one.close()
+        inbox.post(HELLO)
+        assert (len(link.got), len(watcher.got)) == (1, 1)
+        assert inbox.statistics().receivers == 1
+
+    world(main)
