@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from functools import lru_cache
 
 from littoral.api.request import Request
 from littoral.kernel.errors import Forbidden, Unauthenticated
@@ -46,6 +47,7 @@ def parse_basic(header: str | None) -> tuple[str, str]:
     return name, password
 
 
+@lru_cache(maxsize=1024)
 def caller_of(user: User) -> Caller:
     """How twins see a user; policies do not bind an administrator."""
     return Caller(

@@ -19,13 +19,17 @@ from littoral.twin.protocol import InvalidHeader
 T = TypeVar("T")
 
 _OWN_ACKS = frozenset(("twin-persisted", ""))
-_NOT_YET = (
-    "condition",
-    "live-channel-condition",
-    "put-metadata",
-    "get-metadata",
-    "delete-metadata",
-    "merge-thing-patch-conditions",
+_ALLOWED = {"channel": (None, "twin")}
+_NOT_YET = frozenset(
+    (
+        "channel",
+        "condition",
+        "live-channel-condition",
+        "put-metadata",
+        "get-metadata",
+        "delete-metadata",
+        "merge-thing-patch-conditions",
+    )
 )
 
 
@@ -79,11 +83,11 @@ def command_expectation(request: Request) -> Expectation:
 
 def refuse_what_is_not_there(request: Request) -> None:
     """Raise `NotSupported` for conditions that this release would otherwise silently ignore."""
-    for name in _NOT_YET:
-        if request.parameter(name) is not None:
+    if _NOT_YET.isdisjoint(request.headers) and _NOT_YET.isdisjoint(request.query):
+        return
+    for name in sorted(_NOT_YET):
+        if request.parameter(name) not in _ALLOWED.get(name, (None,)):
             raise NotSupported(f"{name} is not supported by this release.", hint="Leave it out.")
-    if request.parameter("channel") not in {None, "twin"}:
-        raise NotSupported("live commands are not supported by this release.")
 
 
 def conditions_of(request: Request) -> Conditions:

@@ -83,7 +83,7 @@ class Request:
             raise UriTooLong(f"a URI has at most {URI_BYTES_MAX} bytes.")
         self.headers = _headers(scope)
         self.query = _query(query, self.headers) if query else {}
-        self.segments = tuple(_segment(part) for part in raw.strip(b"/").split(b"/"))
+        self.segments = _segments(raw)
 
     def parameter(self, name: str) -> str | None:
         """A value that may come as query parameter or as header."""
@@ -244,10 +244,11 @@ def _query(raw: bytes, headers: Mapping[str, str]) -> Mapping[str, str]:
     return query
 
 
-def _segment(part: bytes) -> str:
+def _segments(raw: bytes) -> tuple[str, ...]:
+    """The parts of a path; split before they are decoded, so that %2F is part of a part."""
     try:
-        if b"%" in part:
-            part = unquote_to_bytes(part)
-        return part.decode()
+        if b"%" not in raw:
+            return tuple(raw.decode().strip("/").split("/"))
+        return tuple(unquote_to_bytes(part).decode() for part in raw.strip(b"/").split(b"/"))
     except UnicodeDecodeError as e:
         raise InvalidHeader("the path is not UTF-8.") from e

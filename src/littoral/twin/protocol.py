@@ -9,6 +9,7 @@ Spec: Eclipse Ditto Protocol, version 2 (`docs/adr/0009-http-door.md` names what
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import lru_cache
 
 from littoral.kernel import json, pointer
 from littoral.kernel import time as instants
@@ -305,6 +306,7 @@ _POLICY_PARTS = frozenset(
 )
 
 
+@lru_cache(maxsize=1024)
 def check_path(group: str, path: str) -> str:
     """Return ``path``, tidied, if things (or policies) have such a place.
 
