@@ -183,7 +183,7 @@ class Engine:
     def _refold(self, hot: Hot, record: Record, touched: list[str]) -> None:
         """Put a record that is older than others of its lane in its place among them."""
         self.refolds += 1
-        base, later = self._unsettled(hot, record, touched)
+        base, later = self._unsettled(hot, record)
         document = state.fold_in_order(base, [*later, record])
         existed = hot.exists
         hot.replace(document)
@@ -196,14 +196,15 @@ class Engine:
         self.snapshot(hot)
         self._report_conflict(hot, record, later, document)
 
-    def _unsettled(
-        self, hot: Hot, record: Record, touched: list[str]
-    ) -> tuple[Document | None, list[Record]]:
+    def _unsettled(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]]:
         """The document before the first record that may be newer than ``record``, and those after.
 
-        Walks snapshots back: one whose overlapping lanes are all older than the record is a base.
+        Walks snapshots back to one that is older than ``record`` and older than every record that
+        came after it, each in its own lanes: those may have been late themselves, and folding them
+        over a base that has seen newer ones would put them in the wrong place.
         """
         later: list[Record] = []
+        waiting = [(record.hlc, _touched(record))]
         last = hot.revision
         last_seq = hot.last_seq
         while last > 0:
@@ -214,10 +215,12 @@ class Engine:
             if packed is None or len(later) > REFOLD_RECORDS_MAX:
                 base = None if packed is None else state.unpack(hot.entity, packed)
                 return (None if base is None else base.document()), later
+            waiting += [(r.hlc, _touched(r)) for r in chunk]
             base = state.unpack(hot.entity, packed)
-            if newest_overlapping(base.lanes, touched) < record.hlc:
+            if all(newest_overlapping(base.lanes, lanes) < hlc for hlc, lanes in waiting):
                 return base.document(), later
             later_first = self._records(hot.entity, last_seq, base_revision, base_revision)
+            waiting += [(r.hlc, _touched(r)) for r in later_first]
             later = later_first + later
             last, last_seq = base_revision - 1, base.last_seq
         return None, later
@@ -406,6 +409,12 @@ class Engine:
             self.forget(self.hot[entity])
         self.policies_changed += 1
         self._replay(self._applied(), void | flushed)
+
+
+def _touched(record: Record) -> list[str]:
+    """The lanes that a record changes."""
+    value = json.decode(record.value) if record.value else None
+    return lanes_touched(keys_of(record.path), value, merged=record.kind == "thing.merged")
 
 
 def leaves(keys: tuple[str, ...], value: object) -> Iterator[tuple[tuple[str, ...], object]]:
