@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from littoral.api.control import Feed, parse_control
@@ -14,6 +14,7 @@ from littoral.api.ndjson import LineSplitter
 from littoral.kernel.errors import LittoralError
 
 
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"")), max_size=8), st.data())
 def test_lines_are_the_same_however_they_were_cut(lines, data):
     body = b"\n".join(lines)
