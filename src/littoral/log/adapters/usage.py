@@ -49,7 +49,9 @@ class Usage:
         self._records[cls] += row.records
         self._bytes[cls] += row.stored
         self.newest_hlc = max(self.newest_hlc, row.hlc_last)
-        if self._oldest[cls] is None:
+        oldest = self._oldest[cls]
+        # The pages of one batch come in the order of their streams, not of their seqs.
+        if oldest is None or row.seq_first < oldest[0]:
             self._oldest[cls] = (row.seq_first, row.hlc_first)
 
     def changed(self, cls: int, *, records: int, stored: int) -> None:
