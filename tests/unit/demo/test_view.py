@@ -1,5 +1,7 @@
 """What the audience sees."""
 
+import io
+
 from rich.console import Console
 
 from littoral.app.demo.model import FleetStatus, Quantiles, Verdict
@@ -21,10 +23,9 @@ FLEET = FleetStatus(
 
 
 def text_of(show):
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    with console.file:
-        show(console)
-        return console.export_text()
+    console = Console(width=160, record=True, file=io.StringIO())
+    show(console)
+    return console.export_text()
 
 
 def test_each_site_has_a_row_with_link_session_flow_and_backlog():
@@ -41,10 +42,19 @@ def test_each_site_has_a_row_with_link_session_flow_and_backlog():
         fleet=FLEET,
     )
     scene = Scene([site, SiteView("site-two")], phase="all is well")
-    shown = text_of(lambda console: console.print(render(scene)))
-    for wanted in ("all is well", "12,345", "72 h", "250 ms", "99/100", "2.0 / 4.5 ms", "● down"):
+    shown = text_of(lambda console: console.print(render(scene, 160)))
+    for wanted in ("all is well", "12,345", "72 h", "250 ms", "99/100", "2.0 / 4.5 ms", "down"):
         assert wanted in shown
     assert "site-two" in shown
+
+
+def test_a_narrow_terminal_gets_what_matters_most_unbroken():
+    scene = Scene([SiteView("site-one", alive=True, backlog=1_234_567, fleet=FLEET)])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render(scene, 80))
+    row = next(line for line in console.export_text().splitlines() if "site-one" in line)
+    assert "1,234,567" in row
+    assert "99/100" in row
 
 
 def verdict(**changes):

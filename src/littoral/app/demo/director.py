@@ -321,7 +321,7 @@ async def _perform(options: DemoOptions, directory: Path, screen: Screen) -> Ver
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
     try:
         return await Director(options, directory, screen).perform()

@@ -69,4 +69,4 @@ class Screen:
         scene = self.scene
         spent_s = monotonic() - self._entered_at
         scene.phase_left_s = None if self._phase_s is None else self._phase_s - spent_s
-        self._live.update(render(scene), refresh=True)
+        self._live.update(render(scene, self.errors.width), refresh=True)

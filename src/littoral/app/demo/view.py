@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -11,6 +12,10 @@ from rich.text import Text
 from littoral.app.demo.model import FleetStatus, Verdict
 
 NOTES_SHOWN = 9
+COLUMNS = ("node", "link", "session", "flow", "fresh", "backlog", "autonomy", "msgs/s", "devices")
+WIDE_COLUMNS = ("acknowledged", "reaction p50 / p99")
+WIDE = 110
+"""Columns of a terminal from which on everything is shown."""
 
 
 @dataclass(slots=True)
@@ -41,49 +46,54 @@ class Scene:
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=NOTES_SHOWN))
 
 
-def render(scene: Scene) -> RenderableType:
-    """The whole screen."""
+def render(scene: Scene, width: int) -> RenderableType:
+    """The whole screen, for a terminal of ``width`` columns."""
     left = "" if scene.phase_left_s is None else f", {max(0.0, scene.phase_left_s):.0f} s to go"
     title = Text.assemble(
         ("littoral demo  ", "bold"),
         (scene.phase, "bold cyan"),
         (left, "dim"),
         ("   cloud ", ""),
-        _dot(on=scene.cloud_alive),
+        _state(on=scene.cloud_alive),
     )
     notes = Text("\n".join(scene.notes), style="dim")
-    return Group(title, _table(scene), Panel(notes, title="what happened", border_style="dim"))
+    return Group(
+        title, _table(scene, width), Panel(notes, title="what happened", border_style="dim")
+    )
 
 
-def _table(scene: Scene) -> Table:
-    table = Table(expand=True)
-    columns = "node link session flow freshness backlog autonomy msgs/s devices acked reaction"
-    table.add_column("site", style="bold")
-    for column in columns.split():
-        table.add_column(column, justify="right")
+def _table(scene: Scene, width: int) -> Table:
+    columns = ("site", *COLUMNS, *(WIDE_COLUMNS if width >= WIDE else ()))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", no_wrap=True)
     for site in scene.sites:
-        fleet = site.fleet
-        table.add_row(
-            site.name,
-            _dot(on=site.alive),
-            _dot(on=site.link),
-            _dot(on=site.session),
-            _dot(on=site.flow),
-            "-" if site.fresh_ms is None else _duration(site.fresh_ms / 1000),
-            "-" if site.backlog is None else f"{site.backlog:,}",
-            "-" if site.autonomy_h is None else f"{site.autonomy_h:,.0f} h",
-            f"{site.per_s:,.0f}",
-            "-" if fleet is None else f"{fleet.connected}/{fleet.devices}",
-            "-" if fleet is None else f"{fleet.acknowledged:,}",
-            _reaction(fleet),
-        )
+        cells = _cells(site)
+        table.add_row(Text(site.name, style="bold"), *cells[: len(columns) - 1])
     return table
 
 
-def _dot(*, on: bool | None) -> Text:
+def _cells(site: SiteView) -> list[Text | str]:
+    fleet = site.fleet
+    return [
+        _state(on=site.alive),
+        _state(on=site.link),
+        _state(on=site.session),
+        _state(on=site.flow),
+        "-" if site.fresh_ms is None else _duration(site.fresh_ms / 1000),
+        "-" if site.backlog is None else f"{site.backlog:,}",
+        "-" if site.autonomy_h is None else f"{site.autonomy_h:,.0f} h",
+        f"{site.per_s:,.0f}",
+        "-" if fleet is None else f"{fleet.connected}/{fleet.devices}",
+        "-" if fleet is None else f"{fleet.acknowledged:,}",
+        _reaction(fleet),
+    ]
+
+
+def _state(*, on: bool | None) -> Text:
     if on is None:
         return Text("-", style="dim")
-    return Text("● up", style="green") if on else Text("● down", style="bold red")
+    return Text("up", style="green") if on else Text("down", style="bold red")
 
 
 def _duration(seconds: float) -> str:
@@ -104,7 +114,8 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
         if verdict.ok
         else "something acknowledged was lost or stored twice"
     )
-    table = Table(title=Text(sentence, style=style), show_header=False)
+    console.print(Text(sentence, style=style))
+    table = Table(show_header=False)
     table.add_column("figure")
     table.add_column("value", justify="right")
     rows: list[tuple[str, str]] = [
