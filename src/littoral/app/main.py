@@ -9,6 +9,7 @@ import sys
 from littoral.kernel.errors import LittoralError
 
 NODE_COMMANDS = ("up", "edge")
+VERSION_WORDS = ("version", "--version", "-V")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
             from littoral.app.nodes import run_node
 
             return run_node(arguments[0], arguments[1:])
+        if arguments and arguments[0] in VERSION_WORDS:
+            from littoral import __version__
+
+            print(f"littoral {__version__}")
+            return 0
         return _command_line(arguments)
     except LittoralError as e:
         print(f"littoral: {e}", file=sys.stderr)

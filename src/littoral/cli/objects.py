@@ -1,0 +1,104 @@
+"""What ``get`` and ``describe`` show of each kind, out of what a node answers."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import msgspec
+
+from littoral.cli.kinds import Kind, wrong_kind
+from littoral.client import ApiError, Client
+
+CHUNK = 50
+"""Things per request: what a node answers at a time."""
+
+THING_FIELDS = "thingId,policyId,definition,attributes,features,_revision,_created,_modified"
+
+COLUMNS: Mapping[Kind, tuple[Sequence[str], str]] = {
+    Kind.THING: (("thingId", "policyId", "features", "_revision", "_modified"), "thingId"),
+    Kind.DEVICE: (("tenant", "id", "thingId", "enabled"), "id"),
+    Kind.SITE: (
+        ("name", "tenants", "enrolled", "link", "session", "flow", "backlog", "autonomy_h"),
+        "name",
+    ),
+    Kind.TENANT: (("id", "namespaces", "defaultPolicy", "enabled"), "id"),
+    Kind.POLICY: (("policyId", "entries"), "policyId"),
+}
+
+
+def found(
+    client: Client,
+    kind: Kind,
+    names: Sequence[str],
+    *,
+    tenant: str | None = None,
+    namespaces: Sequence[str] = (),
+) -> Iterator[dict[str, object]]:
+    """The objects of a kind, or those that are named; read from the node as they are taken."""
+    match kind:
+        case Kind.THING:
+            yield from _things(client, names or client.thing_ids(namespaces=namespaces))
+        case Kind.POLICY:
+            yield from _policies(client, names)
+        case Kind.DEVICE:
+            for device in client.devices(tenant):
+                if not names or device.id in names or f"{device.tenant}/{device.id}" in names:
+                    yield _members(device)
+        case Kind.TENANT:
+            yield from (_members(one) for one in client.tenants() if not names or one.id in names)
+        case Kind.SITE:
+            yield from (_site(one) for one in client.sites() if not names or one.name in names)
+
+
+def whole(client: Client, kind: Kind, name: str) -> object | None:
+    """One object with everything that is known of it; None if it is not there."""
+    try:
+        match kind:
+            case Kind.THING:
+                thing: object = client.get_thing(name, fields=THING_FIELDS)
+                return thing
+            case Kind.POLICY:
+                policy: object = client.get_policy(name)
+                return policy
+            case Kind.DEVICE:
+                tenant, slash, _ = name.partition("/")
+                matches = list(found(client, kind, [name], tenant=tenant if slash else None))
+            case _:
+                matches = list(found(client, kind, [name]))
+    except ApiError as e:
+        if e.status == 404:
+            return None
+        raise
+    return matches[0] if matches else None
+
+
+def _members(value: object) -> dict[str, object]:
+    members = msgspec.to_builtins(value)
+    assert isinstance(members, dict)
+    return members
+
+
+def _site(site: object) -> dict[str, object]:
+    row = _members(site)
+    link = row["link"] or {}
+    assert isinstance(link, dict)
+    for name in ("link", "session", "flow"):
+        row[name] = bool(link.get(name))
+    row["backlog"] = link.get("backlog_records")
+    row["autonomy_h"] = link.get("autonomy_h")
+    row["measured"] = link
+    return row
+
+
+def _things(client: Client, ids: Iterable[str]) -> Iterator[dict[str, object]]:
+    rest = iter(ids)
+    while chunk := list(islice(rest, CHUNK)):
+        yield from client.get_things(chunk, fields=THING_FIELDS)
+
+
+def _policies(client: Client, names: Sequence[str]) -> Iterator[dict[str, object]]:
+    if not names:
+        raise wrong_kind(Kind.POLICY, "listed", "Name one: littoral get policy NAMESPACE:NAME.")
+    for name in names:
+        policy = whole(client, Kind.POLICY, name)
+        if isinstance(policy, dict):
+            yield policy

@@ -1,0 +1,100 @@
+"""Which node a command talks to: ``--url``, ``--user`` and ``--password``, at either end.
+
+People write ``littoral get things --url …`` and ``littoral --url … get things``; both hold, the
+option nearest to the command wins, and the environment fills in what neither says.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from littoral.client import Client
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+PANEL = "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A node, and as whom to talk to it."""
+
+    url: str = DEFAULT_URL
+    user: str = ""
+    password: str = ""
+
+    def client(self) -> "Client":
+        """A client for it, to be used in a ``with`` block."""
+        from littoral.client import Client
+
+        return Client(self.url, user=self.user, password=self.password)
+
+    def or_else(self, url: str | None, user: str | None, password: str | None) -> "Target":
+        """The same, with what is given instead."""
+        return Target(
+            self.url if url is None else url,
+            self.user if user is None else user,
+            self.password if password is None else password,
+        )
+
+
+def remember(
+    context: typer.Context,
+    url: Annotated[
+        str,
+        typer.Option(envvar="LITTORAL_URL", help="The node's HTTP door.", rich_help_panel=PANEL),
+    ] = DEFAULT_URL,
+    user: Annotated[
+        str, typer.Option(envvar="LITTORAL_USER", help="Your name there.", rich_help_panel=PANEL)
+    ] = "",
+    password: Annotated[
+        str,
+        typer.Option(
+            envvar="LITTORAL_PASSWORD",
+            help="Your password; the variable keeps it out of the process list.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "",
+) -> None:
+    """The options of the whole command line."""
+    context.obj = Target(url, user, password)
+
+
+def on_node(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command``, whose first parameter is its `Target`, the three options of one."""
+    options = {
+        name: Annotated[
+            str | None,
+            typer.Option(f"--{name}", help=text, rich_help_panel=PANEL, show_default=False),
+        ]
+        for name, text in (
+            ("url", f"The node's HTTP door (or LITTORAL_URL; else {DEFAULT_URL})."),
+            ("user", "Your name there (or LITTORAL_USER)."),
+            ("password", "Your password (or LITTORAL_PASSWORD)."),
+        )
+    }
+
+    def run(context: typer.Context, **values: Any) -> None:
+        chosen = {name: values.pop(name) for name in options}
+        assert isinstance(context.obj, Target)
+        command(context.obj.or_else(**chosen), **values)
+
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        ),
+        *(one.replace(kind=keyword) for one in own),
+        *(
+            inspect.Parameter(name, keyword, default=None, annotation=option)
+            for name, option in options.items()
+        ),
+    ]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
