@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from littoral.edge.core.frames import UNREADABLE
 from littoral.edge.core.token import EnrolmentToken
 from littoral.edge.errors import (
     CertificateRefused,
@@ -370,7 +371,7 @@ def _read(data: bytes, kind: type[_T]) -> _T:
         raise LinkPeerError("an enrolment message is too large.")
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as e:
+    except UNREADABLE as e:
         raise LinkPeerError(f"an enrolment message cannot be read: {e}.") from e
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from littoral.edge.core.frames import UNREADABLE
 from littoral.edge.errors import LinkPeerError
 from littoral.eventing import Direction, Message, Reply
 
@@ -59,7 +60,7 @@ def decode_message(data: bytes, *, ttl_s: float) -> Message:
     try:
         wire = _message.decode(data)
         direction = Direction(wire.direction)
-    except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as e:
+    except (*UNREADABLE, ValueError) as e:
         raise LinkPeerError(f"the peer sent a message that cannot be read: {e}.") from e
     return Message(
         thing_id=wire.thing_id,
@@ -86,6 +87,6 @@ def decode_reply(data: bytes) -> Reply:
     """The reply in an `Answer` frame; raise `LinkPeerError` if it is none."""
     try:
         wire = _reply.decode(data)
-    except (msgspec.ValidationError, msgspec.DecodeError) as e:
+    except UNREADABLE as e:
         raise LinkPeerError(f"the peer sent an answer that cannot be read: {e}.") from e
     return Reply(wire.status, wire.payload, wire.content_type, wire.headers)

@@ -174,6 +174,9 @@ _records: msgspec.msgpack.Decoder[list[WireRecord]] = msgspec.msgpack.Decoder(li
 _compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding bytes of a peer may raise."""
+
 encode = _encoder.encode
 """Frame to bytes."""
 
@@ -186,7 +189,7 @@ def decode(data: bytes) -> AnyFrame | None:
     """
     try:
         return _frames.decode(data)
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as e:
+    except UNREADABLE as e:
         if _is_unknown(data):
             return None
         raise LinkPeerError(f"the peer sent a frame that cannot be read: {e}.") from e
@@ -195,7 +198,7 @@ def decode(data: bytes) -> AnyFrame | None:
 def _is_unknown(data: bytes) -> bool:
     try:
         parts = msgspec.msgpack.decode(data, type=list[Any])
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return bool(parts) and isinstance(parts[0], str) and parts[0] not in _TAGS
 
@@ -227,7 +230,7 @@ def unpack(frame: Records) -> list[WireRecord]:
         raise LinkPeerError(f"a blob has {len(blob)} bytes, not {frame.raw_bytes}.")
     try:
         wire = _records.decode(blob)
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as e:
+    except UNREADABLE as e:
         raise LinkPeerError(f"a blob holds no records: {e}.") from e
     _check(frame, wire)
     return wire
