@@ -54,6 +54,9 @@ class HandLog:
         self.registered = 0
         self._open: list[Callable[[LittoralError | None], None]] = []
 
+    def hasten(self) -> None:
+        pass
+
     def on_commit(self, callback: Callable[[LittoralError | None], None]) -> None:
         self.registered += 1
         self._open.append(callback)

@@ -297,3 +297,18 @@ def test_an_error_names_the_correlation_id_of_the_bag(play):
         assert not device.is_over
 
     play(scene)
+
+
+def test_answers_that_are_waited_for_are_bounded(play):
+    async def scene(world):
+        device = await subscribed(world, qos=0)
+        asked = [await ask(world) for _ in range(3)]
+        assert len(device.received()) == 2
+        assert world.inbox.statistics().failed == 1
+        world.time.now_s += 6
+        asked.append(await ask(world))
+        assert len(device.received()) == 1
+        for task in asked:
+            task.cancel()
+
+    play(scene, answers_pending_max=2)

@@ -570,3 +570,61 @@ def test_a_retained_publish_of_mqtt_3_is_taken_as_a_plain_one(play):
         assert device.received() == [] and Type.PUBACK == 4
 
     play(scene)
+
+
+def test_id_and_time_behind_unusual_properties_count_too(play):
+    async def scene(world):
+        device = await world.connected(version=V5)
+        for number in ("m1", "m2"):
+            device.send_packet(
+                Publish(
+                    "t",
+                    b'{"a":1}',
+                    1,
+                    5,
+                    properties={
+                        Property.MESSAGE_EXPIRY: 60,
+                        Property.USER_PROPERTY: (("ts", "1800000000000"), ("id", number)),
+                    },
+                )
+            )
+        assert [call[3:5] for call in world.stored().calls] == [
+            (1_800_000_000_000, "m1"),
+            (1_800_000_000_000, "m2"),
+        ]
+
+    play(scene)
+
+
+def test_a_connection_that_ends_does_not_wait_for_ever_for_a_commit(play):
+    async def scene(world):
+        device = await world.connected()
+        device.publish("t", packet_id=1)
+        device.publish("nowhere", packet_id=2)
+        await world.pass_time(19)
+        assert not device.is_over
+        await world.pass_time(2)
+        assert device.is_over
+        assert device.received() == []
+
+    play(scene)
+
+
+def test_a_farewell_fits_the_packets_that_the_peer_takes(play):
+    async def scene(world):
+        device = await world.connected(version=V5, properties={Property.MAXIMUM_PACKET_SIZE: 10})
+        device.send(b"\x00\x00")
+        assert device.received() == [Disconnect(Reason.MALFORMED)]
+
+    play(scene)
+
+
+def test_remembered_topics_are_bounded(play):
+    async def scene(world):
+        device = await world.connected()
+        for n in range(100):
+            device.publish(f"t/?feature=f{n}")
+        assert len(world.door._hub.routes.known) <= 8
+        assert len(world.stored().calls) == 100
+
+    play(scene, routes_max=8)

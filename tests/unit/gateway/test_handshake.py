@@ -409,3 +409,28 @@ def test_a_peer_that_reset_the_connection_does_not_disturb_its_end(play):
         assert device.transport.closing
 
     play(scene)
+
+
+def test_a_door_that_does_not_run_refuses(play):
+    async def scene(world):
+        world.door._hub.authenticate = world.door._hub._closed
+        device = world.device(V5)
+        device.send(encode_connect("d1", username="d1@acme", password="secret", version=V5))
+        assert device.received()[0].reason == Reason.SERVER_UNAVAILABLE
+
+    play(scene)
+
+
+def test_a_closing_door_refuses_who_still_waits_for_an_answer(play):
+    async def scene(world):
+        world.registry.gate = asyncio.Event()
+        device = world.device(V5)
+        device.send(encode_connect("d1", username="d1@acme", password="secret", version=V5))
+        await world.settle()
+        world.tasks.create_task(world.door.close())
+        await world.settle()
+        assert device.received()[0].reason == Reason.SERVER_SHUTTING_DOWN
+        device.lose()
+        world.registry.gate.set()
+
+    play(scene)
