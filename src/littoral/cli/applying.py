@@ -45,22 +45,31 @@ class _Apply:
         self._sent: deque[manifests.Manifest] = deque()
         self._shown = 0
         self.counts: Counter[str] = Counter()
+        self.broken: manifests.InvalidManifestFile | None = None
 
     def sending(self, documents: Iterator[manifests.Manifest]) -> Iterator[Mapping[str, object]]:
-        """Give the documents and remember where each stands until its answer comes."""
-        for document in documents:
-            self._sent.append(document)
-            yield document.value
+        """Give the documents and remember where each stands until its answer comes.
+
+        What is read before a broken one is still sent: how far it got does not depend on batches.
+        """
+        try:
+            for document in documents:
+                self._sent.append(document)
+                yield document.value
+        except manifests.InvalidManifestFile as e:
+            self.broken = e
 
     def answered(self, result: ApplyResult) -> str:
         """Count and print one answer; return the sentence to complain with, if it is a refusal."""
-        manifest = self._sent.popleft()
+        manifest = self._sent.popleft() if self._sent else None
         self.counts[result.result] += 1
         if self._form is Form.JSON:
             sys.stdout.write(json.dumps(msgspec.to_builtins(result), ensure_ascii=False) + "\n")
         if result.is_error:
-            place = manifest.place_of(result.message)
-            return f"{place}: {manifest.title}: {result.message} {result.description}".rstrip()
+            problem = f"{result.message} {result.description}".rstrip()
+            if manifest is None:
+                return problem
+            return f"{manifest.place_of(result.message)}: {manifest.title}: {problem}"
         name = f"{result.kind.lower()}/{result.name}"
         if self._form is Form.NAME:
             sys.stdout.write(f"{name}\n")
@@ -74,7 +83,11 @@ class _Apply:
 
 
 def apply_files(client: Client, files: Sequence[str], *, form: Form, quiet: bool) -> int:
-    """Apply all manifests of ``files``; print what became of each; return how many were refused."""
+    """Apply all manifests of ``files``; print what became of each; return how many were refused.
+
+    Raises:
+        InvalidManifestFile: a file cannot be read; what stands before that is applied.
+    """
     run = _Apply(Form.JSON if form is Form.YAML else form, quiet=quiet)
     terminal = errors()
     columns = (
@@ -94,6 +107,8 @@ def apply_files(client: Client, files: Sequence[str], *, form: Form, quiet: bool
                     terminal.print(complaint, style="red", markup=False)
     finally:
         _sum_up(run.counts, perf_counter() - began, beside=form is not Form.TABLE)
+    if run.broken is not None:
+        raise run.broken
     return run.counts["error"]
 
 

@@ -98,6 +98,11 @@ def read(names: Sequence[str]) -> Iterator[Manifest]:
         InvalidManifestFile: a file is missing, is no YAML, or a document is no object.
     """
     for name in names:
+        if name != "-" and not Path(name).exists():
+            raise InvalidManifestFile(
+                f"{name} is not there.", hint="Name a file or a folder, or - for standard input."
+            )
+    for name in names:
         if name == "-":
             yield from _documents(sys.stdin.buffer, "stdin")
             continue
@@ -106,10 +111,7 @@ def read(names: Sequence[str]) -> Iterator[Manifest]:
                 with file.open("rb") as stream:
                     yield from _documents(stream, str(file))
             except OSError as e:
-                raise InvalidManifestFile(
-                    f"{file} cannot be read: {e.strerror}.",
-                    hint="Name a file or folder that is there, or - for standard input.",
-                ) from e
+                raise InvalidManifestFile(f"{file} cannot be read: {e.strerror}.") from e
 
 
 def estimate(names: Sequence[str]) -> int | None:
@@ -153,7 +155,7 @@ def _documents(stream: BinaryIO, name: str) -> Iterator[Manifest]:
                 if not isinstance(value, dict):
                     raise InvalidManifestFile(
                         f"{name}:{node.start_mark.line + 1}: this is no object.",
-                        hint="A manifest has apiVersion, kind, metadata and spec.",
+                        hint="A manifest has apiVersion, kind, metadata and spec; those before are applied.",
                     )
                 yield Manifest(value, name, node)
         finally:
@@ -166,4 +168,6 @@ def _broken(name: str, error: Exception) -> InvalidManifestFile:
     mark = getattr(error, "problem_mark", None)
     place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
     problem = getattr(error, "problem", None) or "this is nested too deeply, or is no text"
-    return InvalidManifestFile(f"{place}: {problem}.", hint="Nothing after this line was applied.")
+    return InvalidManifestFile(
+        f"{place}: {problem}.", hint="What stands before it in the files is applied."
+    )

@@ -120,7 +120,7 @@ class Transport:
             ) from e
         except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
             raise Unreachable(
-                f"there is no node at {self.url}: {e}.",
+                f"there is no node at {self.url}: {str(e).rstrip('.')}.",
                 hint="Start one with `littoral up`, or name yours with --url or LITTORAL_URL.",
             ) from e
 
