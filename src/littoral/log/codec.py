@@ -52,10 +52,7 @@ def decode_page(codec: int, blob: bytes) -> list[Record]:
     """The records of a page; raises `PageDamaged`."""
     data = _unpack(codec, blob)
     try:
-        return _records.decode(data)
-    except msgspec.ValidationError:
-        # A later release wrote longer tuples.
-        return [_shortened(fields) for fields in _grown.decode(data)]
+        return _decoded(data)
     except msgspec.DecodeError as e:
         raise PageDamaged(str(e)) from e
 
@@ -121,6 +118,14 @@ def _unpack(codec: int, blob: bytes) -> bytes:
         return zstandard.ZstdDecompressor().decompress(blob)
     except zstandard.ZstdError as e:
         raise PageDamaged(str(e)) from e
+
+
+def _decoded(data: bytes) -> list[Record]:
+    try:
+        return _records.decode(data)
+    except msgspec.ValidationError:
+        # A later release wrote longer tuples, or this is no page.
+        return [_shortened(fields) for fields in _grown.decode(data)]
 
 
 def _shortened(fields: list[object]) -> Record:

@@ -11,7 +11,7 @@ from littoral.kernel.ids import Origin
 from littoral.kernel.time import Clock
 from littoral.log.core import high_water_key
 from littoral.log.errors import LogBroken, LogBusy, LogClosed, LogFull
-from littoral.log.model import PENDING_BYTES_MAX, Batch, Opened, Put, Record
+from littoral.log.model import HASTEN_RECORDS, PENDING_BYTES_MAX, Batch, Opened, Put, Record
 from littoral.log.pending import Pending
 from littoral.log.ports import Committer, Scheduler, Store
 from littoral.log.tail import Tail
@@ -67,6 +67,16 @@ class GroupCommit:
         self._open.callbacks.append(callback)
         if not self._armed:
             self._arm()
+
+    def hasten(self) -> None:
+        """Begin a commit now if none runs and the open batch is worth one.
+
+        Without this a batch closes at the end of the loop's iteration, which under load reads from
+        a thousand sockets: all peers would be answered at once, then send at once, and loop and
+        disk would wait for each other in turn. To be called when nobody is amid a change.
+        """
+        if self._flying is None and len(self._open.records) >= HASTEN_RECORDS and self._armed:
+            self._flush()
 
     async def wait(self, seq: int | None = None) -> None:
         """Return when the record ``seq`` is durable; raise why it is not.

@@ -16,6 +16,9 @@ _ORIGINS_SHOWN_MAX = 16
 
 _GAPS_SHOWN_MAX = 64
 
+_SNAPSHOTS_KEPT = 8
+"""Snapshots of one entity that thinning leaves side by side."""
+
 _TOTAL_SLACK = 0.02
 """Share of the total budget that is freed beyond need, so that thinning does not run all the time."""
 
@@ -132,6 +135,36 @@ def salvage_value(salvage: Salvage) -> bytes:
 def high_water_key(origin: Origin, cls: int) -> str:
     """Key in space ``hw`` of the highest oseq stored of ``origin`` and ``cls``."""
     return f"{origin}/{cls}"
+
+
+_REVISION_MAX = 10**19
+
+
+def snapshot_key(entity: str, revision: int) -> str:
+    """Key in space ``snapshot``; the newest revision of an entity comes first in key order."""
+    return f"{entity}\x00{_REVISION_MAX - revision:020d}"
+
+
+def snapshot_of(key: str) -> tuple[str, int]:
+    """Entity and revision of a key that `snapshot_key` made."""
+    entity, _, inverted = key.rpartition("\x00")
+    return entity, _REVISION_MAX - int(inverted)
+
+
+def surplus_snapshots(keys: Sequence[str]) -> list[str]:
+    """Which snapshots to give up when room is short, given all of one entity, newest first.
+
+    The newest `_SNAPSHOTS_KEPT` stay, and of the older ones every second, fourth, eighth, …: what
+    was long ago is reconstructed from farther away.
+    """
+    kept: set[int] = set()
+    step, at = 1, 0
+    while at < len(keys):
+        kept.add(at)
+        if len(kept) % _SNAPSHOTS_KEPT == 0:
+            step *= 2
+        at += step
+    return [key for index, key in enumerate(keys) if index not in kept]
 
 
 def merge_origins(

@@ -6,7 +6,14 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from littoral.kernel.time import Clock
-from littoral.log.core import Cut, ledger_value, pinned_from, plan_cuts
+from littoral.log.core import (
+    Cut,
+    ledger_value,
+    pinned_from,
+    plan_cuts,
+    snapshot_of,
+    surplus_snapshots,
+)
 from littoral.log.cursor import Cursors
 from littoral.log.errors import LogFull
 from littoral.log.model import LEDGER_KIND, Loss, RecordClass, Retention
@@ -22,6 +29,7 @@ _PIECES_MAX = 16
 """Pieces in one look, so that housekeeping yields to the commits of a busy node."""
 
 _CUTS_MAX = 64
+_SNAPSHOTS_EACH = 256
 
 _T = TypeVar("_T")
 
@@ -55,6 +63,7 @@ class Housekeeper:
         self._cursors = cursors
         self._clock = clock
         self._run_piece = run_piece
+        self._snapshots_at_s = 0.0
 
     async def run(self) -> None:
         """Look every `EVERY_S`, until cancelled or the log breaks."""
@@ -92,6 +101,10 @@ class Housekeeper:
             if found is None:
                 return
             cut, loss = found
+            if cut.reason == "total_bytes" and self._clock.monotonic_s() >= self._snapshots_at_s:
+                self._snapshots_at_s = self._clock.monotonic_s() + _EXPIRE_EVERY_S
+                if await self.thin_snapshots():
+                    continue
             pins = self._cursors.pins()
             delivered = bool(pins) and loss.up_to < pinned_from(pins, loss.cls)
             seq = self._log.append(
@@ -106,6 +119,32 @@ class Housekeeper:
             await self._log.wait(seq)
             await self._run_piece(partial(self._store.drop, loss.cls, up_to=loss.up_to))
             self._log.forget_tail(loss.up_to)
+
+    async def thin_snapshots(self) -> int:
+        """Give up snapshots, in bounded pieces; return how many. Only when the total is over."""
+        gone = 0
+        after = ""
+        mine: list[str] = []
+        while True:
+            rows = self._log.scan("snapshot", after=after, limit=_SNAPSHOTS_EACH)
+            for key, _ in rows:
+                if mine and snapshot_of(mine[0])[0] != snapshot_of(key)[0]:
+                    gone += self._drop_snapshots(mine)
+                    mine = []
+                mine.append(key)
+            if len(rows) < _SNAPSHOTS_EACH:
+                break
+            after = rows[-1][0]
+            await self._log.wait()
+        gone += self._drop_snapshots(mine)
+        await self._log.wait()
+        return gone
+
+    def _drop_snapshots(self, keys: list[str]) -> int:
+        surplus = surplus_snapshots(keys)
+        for key in surplus:
+            self._log.put("snapshot", key, None)
+        return len(surplus)
 
     async def _next_loss(self) -> tuple[Cut, Loss] | None:
         used, _ = self._store.size()

@@ -10,6 +10,9 @@ from littoral.kernel.ids import NodeId, Origin
 BATCH_RECORDS_MAX = 4096
 """Records in one group commit; more wait for the next."""
 
+HASTEN_RECORDS = 192
+"""Open records that are worth a commit of their own before the loop's iteration ends."""
+
 PAGE_RECORDS_MAX = 1024
 """Records in one stored page: what one read must decode at the most."""
 

@@ -10,7 +10,7 @@ from littoral.kernel.ids import NodeId, Origin
 from littoral.kernel.time import Clock, Entropy
 from littoral.log.codec import headers_size
 from littoral.log.commit import GroupCommit
-from littoral.log.core import high_water_key, salvage_value
+from littoral.log.core import high_water_key, salvage_value, snapshot_key, snapshot_of
 from littoral.log.cursor import Cursor, Cursors
 from littoral.log.errors import LogBroken, LogClosed, RecordInvalid
 from littoral.log.housekeeping import Housekeeper
@@ -37,7 +37,6 @@ from littoral.log.ports import Committer, Scheduler, Store
 _new_record = tuple.__new__
 _HLC_AHEAD = HLC_AHEAD_MS << 16
 _INT_MAX = 1 << 62
-_SNAPSHOTS_MAX = 100_000
 _TEXT_QUICK = TEXT_CHARS_MAX // 2
 """Below it the full check of the texts' length cannot fail: a kind is a constant of ours."""
 
@@ -309,22 +308,24 @@ class Log(GroupCommit):
 
     def put_snapshot(self, entity: str, revision: int, value: bytes) -> None:
         """Keep what ``entity`` was at ``revision``, whatever retention takes away."""
-        self.put("snapshot", f"{entity}\x00{revision:020d}", value)
+        self.put("snapshot", snapshot_key(entity, revision), value)
 
     def snapshot(self, entity: str, *, at_or_below: int) -> tuple[int, bytes] | None:
         """The newest snapshot with revision <= ``at_or_below``: (revision, value)."""
-        prefix = f"{entity}\x00"
-        # Snapshots of one entity are few (one in hundreds of revisions): a scan is cheap enough.
-        rows = self.scan("snapshot", prefix=prefix, limit=_SNAPSHOTS_MAX)
-        for key, value in reversed(rows):
-            revision = int(key[len(prefix) :])
-            if revision <= at_or_below:
-                return revision, value
-        return None
+        found = self.scan(
+            "snapshot",
+            prefix=f"{entity}\x00",
+            after=snapshot_key(entity, at_or_below + 1),
+            limit=1,
+        )
+        if not found:
+            return None
+        key, value = found[0]
+        return snapshot_of(key)[1], value
 
     def drop_snapshot(self, entity: str, revision: int) -> None:
         """Forget the snapshot of exactly ``revision``, if there is one."""
-        self.put("snapshot", f"{entity}\x00{revision:020d}", None)
+        self.put("snapshot", snapshot_key(entity, revision), None)
 
     def oldest(self, cls: int | None = None) -> int:
         """Seq of the oldest record kept (of that class); head + 1 if there is none."""
