@@ -186,6 +186,7 @@ class SqliteStore:
             self._usage.added(row)
         if batch.records:
             self._head = batch.records[-1].seq
+        self._used_bytes = _used_bytes(write)
         if self._wal_pages * PAGE_BYTES > WAL_BYTES_HARD:
             self._checkpoint(write)
 
@@ -337,7 +338,7 @@ class SqliteStore:
         return self._usage.report()
 
     def size(self) -> tuple[int, int]:
-        """See `littoral.log.ports.Store`. As of the last housekeeping, and of the last commit."""
+        """See `littoral.log.ports.Store`. As of the last commit or housekeeping."""
         return self._used_bytes, self._wal_pages * PAGE_BYTES
 
     def close(self) -> None:
