@@ -85,7 +85,8 @@ class Hub:
         self.entropy = entropy
         self.limits = limits
         self.routes = Routes(limits.routes_max)
-        self.peers: set[Peer] = set()
+        self.peers: dict[Peer, None] = {}
+        """In the order in which they came: a set would be in that of memory addresses."""
         self.sessions: dict[tuple[str, str], Peer] = {}
         self.woken = asyncio.Event()
         """A deadline nearer than all before was added."""
@@ -144,7 +145,7 @@ class Hub:
 
     def lost(self, peer: Peer) -> None:
         """The socket of ``peer`` is gone."""
-        self.peers.discard(peer)
+        self.peers.pop(peer, None)
         if not self.peers:
             self.emptied.set()
 

@@ -61,7 +61,7 @@ class Lifecycle(asyncio.Protocol, ABC):
         # A cast, because uvloop's transports do not inherit from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._seen_s = self._hub.clock.monotonic_s()
-        self._hub.peers.add(self)
+        self._hub.peers[self] = None
         if len(self._hub.peers) > self._limits.connections_max:
             # Not known yet which version it speaks, so nothing could be said.
             self._finish(Reason.USE_ANOTHER_SERVER, "")
