@@ -5,12 +5,14 @@ what would need one is refused, because it would bring a schedule that no seed c
 """
 
 import asyncio
+import contextvars
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
+Started = Coroutine[Any, Any, Any] | Generator[Any, None, Any]
 
 IDLE_TURNS_MAX = 100_000
 """Turns of the loop at one virtual instant; more is a busy loop that would never end."""
@@ -52,6 +54,40 @@ class _NoWait:
         """There is nothing to let go of."""
 
 
+class SimTask(asyncio.Task[Any]):
+    """A task whose place in a set is the same in every run.
+
+    A `TaskGroup` keeps its tasks in a set and cancels them in its order, which is that of memory
+    addresses for plain tasks.
+    """
+
+    def __init__(
+        self,
+        coro: Started,
+        *,
+        loop: "SimLoop",
+        context: contextvars.Context | None = None,
+    ) -> None:
+        self._number = loop.number()
+        super().__init__(coro, loop=loop, name=f"task {self._number}", context=context)
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop,
+    coro: Started,
+    *,
+    context: contextvars.Context | None = None,
+) -> SimTask:
+    assert isinstance(loop, SimLoop)
+    return SimTask(coro, loop=loop, context=context)
+
+
 class SimLoop(asyncio.BaseEventLoop):
     """A loop whose time is virtual.
 
@@ -64,6 +100,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.random = random.Random(seed)
         self.turns = 0
         self.unhandled: list[dict[str, Any]] = []
+        self._numbers = 0
         self._virtual_s = 0.0
         self._idle_turns = 0
         self._deadline_s: float | None = None
@@ -71,10 +108,16 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = _NoWait(self)
         # The default is 1 ns, finer than a float of a year in seconds: timers would never be due.
         self._clock_resolution = 1e-6
+        self.set_task_factory(_make_task)
         self.set_exception_handler(lambda _loop, context: self.unhandled.append(context))
 
     def time(self) -> float:
         return self._virtual_s
+
+    def number(self) -> int:
+        """A number that this loop gives out once."""
+        self._numbers += 1
+        return self._numbers
 
     def expire_at(self, deadline_s: float | None) -> None:
         """Let the loop raise `Late` once its time is beyond ``deadline_s``."""

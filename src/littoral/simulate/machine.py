@@ -158,7 +158,8 @@ class Machine:
         committer = VirtualCommitter(loop, self._source, latency_s_max=COMMIT_S_MAX)
         # Known before the node is made: opening it writes, and the power may go at any write.
         life = self._life = _Life(files, committer, self._make_store(files), loop.create_future())
-        dialer, listener = None, None
+        dialer: VirtualDialer | None = None
+        listener: VirtualLinkListener | None = None
         if self.cloud is None:
             listener = VirtualLinkListener(self._network, self.name, LINK_PORT)
         else:
@@ -172,10 +173,14 @@ class Machine:
                 store=life.store,
                 committer=committer,
                 hasher=VirtualHasher(),
-                listener=listener,
+                listener=None if listener is None else lambda _: listener,
                 dialer=dialer,
             ),
         )
+        opened = life.node.log.opened
+        self._network.note(f"{self.name} is up at {opened.head} as {life.node.log.origin}")
+        if opened.salvage is not None:
+            self._network.note(f"{self.name} salvaged its log: {opened.salvage.detail}")
         if self._prepare is not None:
             self._prepare(life.node)
         if not life.over.done():
