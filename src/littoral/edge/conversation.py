@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -14,10 +14,10 @@ from littoral.edge.core import (
     Close,
     Deliver,
     Effect,
+    Filled,
     Forget,
     Greeted,
     LinkSession,
-    Lost,
     Measured,
     Now,
     Opened,
@@ -28,16 +28,16 @@ from littoral.edge.core import (
 )
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import ChannelClosed
-from littoral.edge.inflow import SPACE, Gate, Inflow
+from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LIVE_PENDING_MAX, LinkPhase, LinkSettings, Scope
 from littoral.edge.ports import FrameChannel, LinkLog
 from littoral.edge.refusals import Refusals, ranges_of
-from littoral.kernel import json
+from littoral.edge.rollback import recover
 from littoral.kernel.errors import LittoralError
-from littoral.kernel.ids import NodeId, Origin
+from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock
-from littoral.log import Cursor, LogFull, Record, RecordClass
+from littoral.log import Cursor, LogFull, RecordClass
 
 APPLY_CHUNK = 128
 """Records applied before others on the loop get their turn: about 2 ms."""
@@ -55,6 +55,10 @@ class Host(Protocol):
 
     def opened(self, conversation: "Conversation") -> None:
         """Records and messages may flow."""
+        ...
+
+    def filled(self, conversation: "Conversation", lane: str) -> None:
+        """The peer has everything of a backfill."""
         ...
 
     async def answer(
@@ -105,6 +109,8 @@ class Conversation:
         self._out: deque[bytes] = deque()
         self._applies: deque[Apply] = deque()
         self._waiting: dict[int, Callable[[Answered], None]] = {}
+        self._fills: dict[str, Scope] = {}
+        self._held_back = False
         self._delivering = 0
         self._wake = asyncio.Event()
         self._drained = True
@@ -166,6 +172,27 @@ class Conversation:
         number = self._session.ask(topic, body, ttl_s=ttl_s, now=self._now())
         self._waiting[number] = done
         self._perform()
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Per class, up to which seq everything was sent or passed over."""
+        return self._session.positions
+
+    def backfill(self, lane: str, scope: Scope, upto: Mapping[int, int]) -> None:
+        """Send also what ``scope`` shows up to ``upto``; `Host.filled` tells when it is there."""
+        self._fills[lane] = scope
+        self._session.backfill(lane, upto)
+
+    def hold_back(self) -> None:
+        """Send no records before what is open in the log now is durable."""
+        self._held_back = True
+
+        def go_on(error: LittoralError | None) -> None:
+            # After an error the session ends: see the hosts' `on_abort`.
+            self._held_back = error is not None
+            self._wake.set()
+
+        self._log.on_commit(go_on)
 
     def tell(self, topic: str, body: bytes, *, ttl_s: float) -> None:
         """Send a live message that wants no answer."""
@@ -258,7 +285,7 @@ class Conversation:
     def _pump(self) -> bool:
         """Read once from the log and give it to the session; False if there is nothing to do."""
         read = self._session.next_read()
-        if read is None:
+        if read is None or self._held_back:
             return False
         now_s = self._now().s
         low = self._drained and not self._session.has_urgent
@@ -274,13 +301,13 @@ class Conversation:
             return True
         self._drained = len(found) < read.limit
         before = self._session.sent_records
-        self._session.supply(read, found, committed=committed, keep=self._keeps)
+        scope = self._fills[read.lane] if read.lane else self.scope
+        self._session.supply(
+            read, found, committed=committed, keep=lambda record: relevant(record, scope)
+        )
         self.meter.state.sent_records += self._session.sent_records - before
         self._interpret()
         return True
-
-    def _keeps(self, record: Record) -> bool:
-        return relevant(record, self.scope)
 
     # Effects.
 
@@ -317,7 +344,7 @@ class Conversation:
                 self._perform_rare(effect)
 
     def _perform_rare(
-        self, effect: Greeted | Opened | RolledBack | Restamp | Forget | Close
+        self, effect: Greeted | Opened | RolledBack | Filled | Restamp | Forget | Close
     ) -> None:
         match effect:
             case Greeted(hello):
@@ -325,7 +352,10 @@ class Conversation:
             case Opened():
                 self._open()
             case RolledBack(lost):
-                self._recover(lost)
+                for gap in recover(self._log, self.peer, lost):
+                    self._session.want_back(gap.origin, gap.cls, gap.after)
+            case Filled(lane):
+                self._host.filled(self, lane)
             case Restamp(origin, cls, ranges):
                 self._hold(origin, cls, ranges)
             case Forget(origin, cls, oseq):
@@ -465,27 +495,6 @@ class Conversation:
                 self._perform()
 
         self._log.on_commit(tell)
-
-    def _recover(self, lost: tuple[Lost, ...]) -> None:
-        """Report a roll-back once, and ask for what the peer still has of it."""
-        news = []
-        for gap in lost:
-            held = max(gap.after, self._log.high_water(Origin(gap.origin), gap.cls))
-            if held >= gap.upto:
-                continue
-            self._session.want_back(gap.origin, gap.cls, held)
-            key = f"rollback/{gap.origin}/{gap.cls}"
-            reported = self._log.get(SPACE, key)
-            if reported is None or int(reported) < gap.upto:
-                self._log.put(SPACE, key, str(gap.upto).encode())
-                name = RecordClass(gap.cls).name.lower()
-                news.append(
-                    {"origin": gap.origin, "class": name, "from": gap.after + 1, "to": gap.upto}
-                )
-        if news:
-            report = json.encode({"peer": self.peer, "lost": news})
-            entity = f"log:{self._log.node}"
-            self._log.append(RecordClass.EVENT, "link.rollback", entity, 0, 0, "/", report)
 
     def _now(self) -> Now:
         return Now(self._parts.clock.monotonic_s(), self._parts.clock.now_ms())

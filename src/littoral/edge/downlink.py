@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from littoral.edge.conversation import Conversation, LinkParts
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkConflict, LinkIdentity, LinkPeerError
+from littoral.edge.grants import Grants
 from littoral.edge.homes import Homes
 from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.messages import TOPIC
@@ -76,6 +77,7 @@ class Downlink:
         self._parts = LinkParts(
             log, clock, self._settings, self._own, Refusals(log), Gate(log), software
         )
+        self._grants = Grants(log)
         self._sites: dict[NodeId, _Site] = {}
         self._admitting: set[NodeId] = set()
         log.listen(self._on_commit)
@@ -151,6 +153,10 @@ class Downlink:
         """Messages to things of this site may flow."""
         site = self._site(conversation.peer)
         site.route.conversation = conversation
+        for grant in self._grants.begin(conversation.scope, conversation.positions):
+            conversation.backfill(grant.lane, grant.scope, dict(enumerate(grant.upto)))
+        # A scope that is not durable must not have shown anything: it would be shown again.
+        conversation.hold_back()
         conversation.note(self._own.newest)
         name = site.name
         site.attachment = self._inbox.attach_default(
@@ -158,6 +164,10 @@ class Downlink:
             accepts=lambda thing_id: self._homes.of(thing_id) == name,
             direction=Direction.INBOX,
         )
+
+    def filled(self, conversation: Conversation, lane: str) -> None:
+        """The site has all that was passed over before its scope grew."""
+        self._grants.done(conversation.peer, lane)
 
     async def answer(
         self, conversation: Conversation, topic: str, body: bytes, ttl_s: float, *, wanted: bool
@@ -236,9 +246,17 @@ class Downlink:
             if conversation is None or (not change.tenant and change.name != site.name):
                 continue
             try:
-                conversation.scope = self._directory(site.name)
+                self._rescope(conversation, self._directory(site.name))
             except LittoralError as e:
                 conversation.stop(e.code, str(e))
+
+    def _rescope(self, conversation: Conversation, scope: Scope) -> None:
+        if not conversation.is_open or self._grants.grows(scope):
+            # Only a new session has a place in the log from which the new rule holds.
+            conversation.stop("link.rescoped", "what this site may see has changed; connect again.")
+        elif scope != conversation.scope:
+            conversation.scope = scope
+            self._grants.narrow(scope)
 
     def _on_abort(self, error: LittoralError) -> None:
         for site in self._sites.values():

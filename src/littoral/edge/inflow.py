@@ -72,8 +72,10 @@ class Inflow:
         self, frame: Apply, part: Sequence[WireRecord], *, peer: NodeId, now_ms: int
     ) -> list[int]:
         """Take ``part`` of a frame; return the oseqs refused for their stamps."""
-        origin, cls = Origin(frame.origin), frame.cls
-        seen = self._log.high_water(origin, cls)
+        # A backfill's marks are those of an origin of its own: `origin+lane`.
+        marked, cls = Origin(frame.origin), frame.cls
+        origin = Origin(frame.origin.partition("+")[0])
+        seen = self._log.high_water(marked, cls)
         ahead = hlc_of(now_ms + SKEW_MS_MAX)
         refused: list[int] = []
         for oseq, hlc, device_time, kind, entity, path, value, sent_headers in part:
@@ -97,6 +99,8 @@ class Inflow:
             if entity.startswith("thing:") and not frame.tail:
                 self._homes.learn(entity[6:], peer, cls)
             self.applied += 1
+        if part and marked != origin:
+            self._log.raise_high_water(marked, cls, part[-1][0])
         if part:
             self.newest_ms = max(self.newest_ms or 0, min(ms_of(part[-1][1]), now_ms))
         return refused

@@ -131,6 +131,9 @@ class Uplink:
         self._route.conversation = conversation
         conversation.note(self._own.newest)
 
+    def filled(self, conversation: Conversation, lane: str) -> None:
+        """The cloud sees everything from the beginning: there is nothing to fill in later."""
+
     async def answer(
         self, conversation: Conversation, topic: str, body: bytes, ttl_s: float, *, wanted: bool
     ) -> bytes:

@@ -60,6 +60,13 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """The peer has everything of a backfill."""
+
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restamp:
     """The peer refused these ranges of mine for their stamps; append them anew when that helps.
 
@@ -124,6 +131,7 @@ Effect = (
     | RolledBack
     | Apply
     | Advanced
+    | Filled
     | Restamp
     | Forget
     | Deliver

@@ -12,7 +12,7 @@ import zstandard
 
 from littoral.edge.errors import LinkPeerError
 from littoral.edge.model import COMPRESS_FROM_BYTES, RAW_BYTES_MAX
-from littoral.log import Record
+from littoral.log import Record, RecordClass
 
 REPLAY = 1
 """Flag: these records waited in a backlog; readers are told."""
@@ -211,6 +211,16 @@ def pack(records: Sequence[Record]) -> tuple[bytes, int, bool]:
     return _compressor.compress(raw), len(raw), True
 
 
+def check_header(frame: Records, *, owner: str) -> None:
+    """Raise `LinkPeerError` unless a frame speaks of records of ``owner`` and of a known class."""
+    if frame.origin.rpartition("/")[0] != owner:
+        raise LinkPeerError(f"the peer sent records of {frame.origin!r}, which are not its own.")
+    if not 0 <= frame.cls < len(RecordClass):
+        raise LinkPeerError(f"the peer sent records of an unknown class {frame.cls}.")
+    if frame.count < 0 or frame.raw_bytes < 0:
+        raise LinkPeerError("a frame says that it is smaller than nothing.")
+
+
 def unpack(frame: Records) -> list[WireRecord]:
     """The records of a frame, checked against what its header says.
 
@@ -244,5 +254,5 @@ def _check(frame: Records, wire: list[WireRecord]) -> None:
         if item[0] <= last:
             raise LinkPeerError("the records of a frame are out of order.")
         last = item[0]
-    if wire and (wire[0][0] != frame.first or last != frame.last):
+    if wire and (wire[0][0] != frame.first or last != frame.last or last > frame.scanned_to):
         raise LinkPeerError("a frame's records are not those that it announces.")

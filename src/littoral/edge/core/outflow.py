@@ -30,6 +30,8 @@ class Read(NamedTuple):
     skip_oseq: int
     """Of a lost tail: records up to this oseq are not wanted."""
     tail: bool
+    lane: str = ""
+    """Not empty: records that the peer may see only since its scope has grown."""
 
 
 class InFlight(NamedTuple):
@@ -68,6 +70,16 @@ class Tail:
     position: int = 0
 
 
+@dataclass(slots=True)
+class Fill:
+    """Records of one class that were passed over before the peer's scope grew."""
+
+    lane: str
+    cls: int
+    position: int
+    upto: int
+
+
 def size_of(record: Record) -> int:
     """About how many bytes a record is on the wire, before compression."""
     return len(record.value) + len(record.path) + len(record.entity) + RECORD_BYTES
@@ -94,6 +106,8 @@ class Outflow:
         self._lanes = {int(c): Lane(int(c), 0, head, 0) for c in RecordClass}
         self._flying: dict[int, deque[InFlight]] = {int(c): deque() for c in RecordClass}
         self._tails: deque[Tail] = deque()
+        self._fills: deque[Fill] = deque()
+        self._filling: list[Fill] = []
         self.credit_records = records
         self.credit_bytes = raw_bytes
         self.head = head
@@ -102,6 +116,11 @@ class Outflow:
         """Begin each class behind what the peer holds."""
         for cls, lane in self._lanes.items():
             lane.position = lane.told = lane.safe = positions.get(cls, 0)
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Per class, up to which seq everything was sent or passed over."""
+        return {cls: lane.position for cls, lane in self._lanes.items()}
 
     def note(self, cls: int, newest: int) -> None:
         """Own records of ``cls`` are committed up to ``newest``."""
@@ -119,7 +138,11 @@ class Outflow:
     @property
     def is_idle(self) -> bool:
         """Whether nothing known waits to be read."""
-        return not self._tails and all(x.position >= x.newest for x in self._lanes.values())
+        return (
+            not self._tails
+            and not self._fills
+            and all(x.position >= x.newest for x in self._lanes.values())
+        )
 
     def has_urgent(self) -> bool:
         """Whether something above telemetry waits to be read."""
@@ -129,13 +152,13 @@ class Outflow:
         """What to read now; None if nothing waits or the peer's credit is used up."""
         if self.credit_records <= 0 or self.credit_bytes <= 0:
             return None
-        if self._tails:
+        if self._tails and not self.has_urgent():
             tail = self._tails[0]
             limit = min(FRAME_RECORDS_MAX, self.credit_records)
             return Read(tail.origin, tail.cls, tail.position, limit, tail.skip_oseq, tail=True)
         ready = [x for x in self._lanes.values() if x.position < x.newest]
         if not ready:
-            return None
+            return self._next_fill()
         lane = min(ready, key=lambda x: (x.turn, x.cls))
         span = self._span(lane.position)
         limit = min(
@@ -144,6 +167,44 @@ class Outflow:
             max(1, FRAME_RAW_TARGET // lane.record_bytes),
         )
         return Read(span.origin, lane.cls, max(lane.position, span.start), limit, 0, tail=False)
+
+    def _next_fill(self) -> Read | None:
+        """What was passed over comes last: it is old, and there may be much to look through."""
+        if not self._fills:
+            return None
+        fill = self._fills[0]
+        span = self._span(fill.position)
+        limit = min(FRAME_RECORDS_MAX, self.credit_records)
+        after = max(fill.position, span.start)
+        return Read(span.origin, fill.cls, after, limit, 0, tail=False, lane=fill.lane)
+
+    def fill(self, lane: str, cls: int, *, after: int, upto: int) -> None:
+        """Look again through the records of ``cls`` with after < seq <= upto."""
+        if after < upto:
+            self._fills.append(Fill(lane, cls, after, upto))
+
+    def filled(self, lane: str, cls: int, oseq: int) -> None:
+        """The peer has all that was passed over of ``cls`` up to ``oseq``."""
+        self._filling = [
+            x for x in self._filling if (x.lane, x.cls) != (lane, cls) or x.upto > oseq
+        ]
+
+    def is_filled(self, lane: str) -> bool:
+        """Whether nothing of ``lane`` waits to be read or acknowledged."""
+        return all(x.lane != lane for x in (*self._fills, *self._filling))
+
+    def _took_fill(self, found: Sequence[Record], count: int, limit: int) -> tuple[int, int]:
+        fill = self._fills[0]
+        within = sum(r.seq <= fill.upto for r in found)
+        count = min(count, within)
+        if count < within or (found and count == len(found) >= limit):
+            fill.position = found[count - 1].seq
+        else:
+            end = self._span(fill.position).end
+            fill.position = fill.upto if end is None else min(fill.upto, end)
+        if fill.position >= fill.upto:
+            self._filling.append(self._fills.popleft())
+        return count, fill.position
 
     def _span(self, position: int) -> Span:
         for span in self._epochs:
@@ -166,6 +227,8 @@ class Outflow:
             else:
                 self._tails.popleft()
             return count, 0
+        if read.lane:
+            return self._took_fill(found, count, read.limit)
         lane = self._lanes[read.cls]
         if found:
             average = sum(map(size_of, found)) // len(found)
@@ -190,9 +253,11 @@ class Outflow:
                 moved.append((cls, end))
         return moved
 
-    def should_tell(self, cls: int) -> bool:
+    def should_tell(self, read: Read) -> bool:
         """Whether the peer should hear how far we looked although it gets no record."""
-        lane = self._lanes[cls]
+        if read.lane:
+            return any((x.lane, x.cls) == (read.lane, read.cls) for x in self._filling)
+        lane = self._lanes[read.cls]
         return lane.position - lane.told >= TELL_EVERY_SEQS
 
     def untold(self) -> list[tuple[Origin, int, int]]:
@@ -215,7 +280,7 @@ class Outflow:
         """A frame has left: use up credit and, of own records, wait for its ack."""
         self.credit_records -= records
         self.credit_bytes -= raw_bytes
-        if read.tail:
+        if read.tail or read.lane:
             return
         cls = read.cls
         lane = self._lanes[cls]

@@ -4,7 +4,7 @@ Feed it what arrives (`receive`), time (`tick` at `deadline`), what the log hold
 `supply`) and what is committed (`committed`); perform what `take` returns, in order.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from littoral.edge.core.effects import (
@@ -14,6 +14,7 @@ from littoral.edge.core.effects import (
     Close,
     Deliver,
     Effect,
+    Filled,
     Forget,
     Greeted,
     Measured,
@@ -40,17 +41,18 @@ from littoral.edge.core.frames import (
     Refused,
     Settled,
     Wanted,
+    check_header,
     decode,
     encode,
     pack,
     unpack,
 )
+from littoral.edge.core.live import Waiting
 from littoral.edge.core.outflow import Outflow, Read
 from littoral.edge.core.resume import resume, spans
-from littoral.edge.errors import LinkBusy, LinkPeerError
+from littoral.edge.errors import LinkPeerError
 from littoral.edge.model import (
     CHAIN_MAX,
-    LIVE_PENDING_MAX,
     RAW_BYTES_MAX,
     VERSION_MAX,
     VERSION_MIN,
@@ -109,7 +111,8 @@ class LinkSession:
         self._done: dict[tuple[str, int], int] = {}
         self._done_records = 0
         self._done_bytes = 0
-        self._live: dict[int, float] = {}
+        self._live = Waiting()
+        self._lane_marks: dict[tuple[str, int], int] = {}
         self._next_id = 1
         self._ping: tuple[int, Now] | None = None
         self._ping_at = now.s + settings.ping_every_s
@@ -162,7 +165,7 @@ class LinkSession:
         if self.phase is LinkPhase.OPENING:
             return self._hello_by
         first = min(self._ping_at, self._heard_at + self._settings.ping_timeout_s, self._tell_at)
-        return min(first, min(self._live.values(), default=first))
+        return min(first, self._live.deadline(first))
 
     def take(self) -> list[Effect]:
         """What to do now, in order; empties the list."""
@@ -226,11 +229,26 @@ class LinkSession:
                 self._send_records(read, kept, kept[-1].oseq, replay=True)
             return
         kept = [r for r in chosen if keep(r)]
-        if kept or self._outflow.should_tell(read.cls):
-            replay = bool(kept) and kept[0].seq <= self._head
+        if kept or self._outflow.should_tell(read):
+            replay = bool(read.lane) or (bool(kept) and kept[0].seq <= self._head)
             self._send_records(read, kept, scanned_to, replay=replay)
         for cls, seq in self._outflow.pass_over(committed):
             self._effects.append(Advanced(cls, seq, 0, 0, drained=True))
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Per class, up to which seq everything was sent or passed over."""
+        return self._outflow.positions
+
+    def backfill(self, lane: str, upto: Mapping[int, int]) -> None:
+        """Send also what was passed over up to ``upto`` per class; `Filled` when the peer has it.
+
+        Its marks at the receiver are those of an origin of its own, ``origin+lane``, so that the
+        records are not taken for such as it has.
+        """
+        for cls, end in upto.items():
+            self._outflow.fill(lane, cls, after=self._lane_marks.get((lane, cls), 0), upto=end)
+        self._report_filled(lane)
 
     def want_back(self, origin: str, cls: int, oseq: int) -> None:
         """Ask the peer for own records that a roll-back has lost."""
@@ -274,14 +292,9 @@ class LinkSession:
         Raises:
             LinkBusy: too many wait already.
         """
-        if len(self._live) >= LIVE_PENDING_MAX:
-            raise LinkBusy(
-                f"{LIVE_PENDING_MAX} messages wait for an answer over this link already.",
-                hint="Send fewer at once, or choose shorter timeouts.",
-            )
         number = self._next_id
+        self._live.add(number, until_s=now.s + ttl_s)
         self._next_id += 1
-        self._live[number] = now.s + ttl_s
         self._transmit(Live(number, topic, max(1, int(ttl_s * 1000)), body))
         return number
 
@@ -342,7 +355,7 @@ class LinkSession:
             case Live(number, topic, ttl_ms, body, wants_answer):
                 self._effects.append(Deliver(number, topic, body, ttl_ms / 1000, wants_answer))
             case Answer(number, body, code, message):
-                if self._live.pop(number, None) is not None:
+                if self._live.remove(number):
                     self._effects.append(Answered(number, body, code, message))
             case Ping(number):
                 self._transmit(Pong(number, now.ms))
@@ -392,7 +405,14 @@ class LinkSession:
         if not self._greeted or self._held is None or self.peer is None:
             return
         prefix = f"{self.node}/"
-        held = [k for k in self._held if k.origin.startswith(prefix)]
+        held = []
+        for known in self._held:
+            _, plus, lane = known.origin.partition("+")
+            if plus:
+                mark = max(known.oseq, self._lane_marks.get((lane, known.cls), 0))
+                self._lane_marks[lane, known.cls] = mark
+            elif known.origin.startswith(prefix):
+                held.append(known)
         positions, lost = resume(spans(self._chain), held, head=self._head)
         self._outflow.start(positions)
         self.phase = LinkPhase.OPEN
@@ -405,20 +425,12 @@ class LinkSession:
     def _on_records(self, frame: Records) -> None:
         assert self.peer is not None
         tail = bool(frame.flags & TAIL)
-        owner = self.node if tail else self.peer.node
-        if frame.origin.rpartition("/")[0] != owner:
-            raise LinkPeerError(
-                f"the peer sent records of {frame.origin!r}, which are not its own."
-            )
-        if frame.cls not in RecordClass.__members__.values():
-            raise LinkPeerError(f"the peer sent records of an unknown class {frame.cls}.")
+        check_header(frame, owner=self.node if tail else self.peer.node)
         self._room_records -= frame.count
         self._room_bytes -= frame.raw_bytes
         if self._room_records < 0 or self._room_bytes < -RAW_BYTES_MAX:
             raise LinkPeerError("the peer sent more than it had credit for.")
         records = unpack(frame)
-        if records and frame.scanned_to < records[-1][0]:
-            raise LinkPeerError("a frame has records beyond what it says was looked at.")
         self.received_records += len(records)
         self._effects.append(
             Apply(
@@ -436,11 +448,19 @@ class LinkSession:
         own = f"{self.node}/"
         for origin, cls, oseq in entries:
             # Acks of a lost tail speak of the peer's own origins: nothing waits for them here.
-            if origin.startswith(own) and 0 <= cls < len(RecordClass):
+            _, plus, lane = origin.partition("+")
+            if plus:
+                self._outflow.filled(lane, cls, oseq)
+                self._report_filled(lane)
+            elif origin.startswith(own) and 0 <= cls < len(RecordClass):
                 seq, records, payload_bytes = self._outflow.acknowledged(cls, oseq)
                 drained = self._outflow.is_drained(cls)
                 if seq:
                     self._effects.append(Advanced(cls, seq, records, payload_bytes, drained))
+
+    def _report_filled(self, lane: str) -> None:
+        if self._outflow.is_filled(lane):
+            self._effects.append(Filled(lane))
 
     def _on_wanted(self, origin: str, cls: int, oseq: int) -> None:
         assert self.peer is not None
@@ -466,7 +486,7 @@ class LinkSession:
         self.sent_records += len(kept)
         self._transmit(
             Records(
-                origin=read.origin,
+                origin=f"{read.origin}+{read.lane}" if read.lane else read.origin,
                 cls=read.cls,
                 first=kept[0].oseq if kept else 0,
                 last=kept[-1].oseq if kept else 0,
@@ -480,8 +500,7 @@ class LinkSession:
         )
 
     def _expire(self, now: Now) -> None:
-        for number in [n for n, at in self._live.items() if at <= now.s]:
-            del self._live[number]
+        for number in self._live.take_expired(now.s):
             self._effects.append(Answered(number, b"", "link.timeout", "no answer came in time."))
 
     def _transmit(self, frame: AnyFrame) -> None:
@@ -489,7 +508,6 @@ class LinkSession:
 
     def _end(self, code: str, reason: str) -> None:
         self.phase = LinkPhase.CLOSED
-        for number in self._live:
+        for number in self._live.take_all():
             self._effects.append(Answered(number, b"", "link.closed", "the link went down."))
-        self._live.clear()
         self._effects.append(Close(code, reason))
