@@ -41,19 +41,17 @@ from littoral.edge.core.frames import (
     Refused,
     Settled,
     Wanted,
-    check_header,
     decode,
     encode,
     pack,
-    unpack,
 )
+from littoral.edge.core.intake import Intake
 from littoral.edge.core.live import Waiting
 from littoral.edge.core.outflow import Outflow, Read
 from littoral.edge.core.resume import resume, spans
 from littoral.edge.errors import LinkPeerError
 from littoral.edge.model import (
     CHAIN_MAX,
-    RAW_BYTES_MAX,
     VERSION_MAX,
     VERSION_MIN,
     LinkPhase,
@@ -96,7 +94,6 @@ class LinkSession:
         self.phase = LinkPhase.OPENING
         self.unknown_frames = 0
         self.sent_records = 0
-        self.received_records = 0
         self._chain = list(chain)
         self._head = head
         self._settings = settings
@@ -106,11 +103,9 @@ class LinkSession:
         self._held: list[Known] | None = None
         self._said_hello = False
         self._outflow = Outflow(spans(self._chain), head=head, records=0, raw_bytes=0)
-        self._room_records = settings.window_records
-        self._room_bytes = settings.window_bytes
-        self._done: dict[tuple[str, int], int] = {}
-        self._done_records = 0
-        self._done_bytes = 0
+        self._intake = Intake(
+            node=node, records=settings.window_records, raw_bytes=settings.window_bytes
+        )
         self._live = Waiting()
         self._lane_marks: dict[tuple[str, int], int] = {}
         self._next_id = 1
@@ -258,23 +253,13 @@ class LinkSession:
 
     def committed(self, apply: Apply) -> None:
         """What an `Apply` asked for is durable. `flush` tells the peer."""
-        key = (apply.origin, apply.cls)
-        self._done[key] = max(self._done.get(key, 0), apply.scanned_to)
-        self._done_records += len(apply.records)
-        self._done_bytes += apply.raw_bytes
+        self._intake.committed(apply)
 
     def flush(self) -> None:
         """Acknowledge what was committed since the last flush, and give its credit back."""
-        if not self._done or self.phase is LinkPhase.CLOSED:
-            return
-        entries = [Known(origin, cls, oseq) for (origin, cls), oseq in self._done.items()]
-        self._transmit(Ack(entries))
-        if self._done_records or self._done_bytes:
-            self._transmit(Credit(self._done_records, self._done_bytes))
-        self._room_records += self._done_records
-        self._room_bytes += self._done_bytes
-        self._done.clear()
-        self._done_records = self._done_bytes = 0
+        if self.phase is not LinkPhase.CLOSED:
+            for frame in self._intake.take_done():
+                self._transmit(frame)
 
     def refuse(self, origin: str, cls: int, ranges: list[tuple[int, int]], now: Now) -> None:
         """Tell the peer that these records' stamps are too far ahead."""
@@ -333,7 +318,8 @@ class LinkSession:
                 pass
         match frame:
             case Records():
-                self._on_records(frame)
+                assert self.peer is not None
+                self._effects.append(self._intake.admit(frame, peer=self.peer.node))
             case Ack(entries):
                 self._on_ack(entries)
             case Credit(records, raw_bytes):
@@ -421,28 +407,6 @@ class LinkSession:
             self._effects.append(RolledBack(lost))
         for cls, seq in positions.items():
             self._effects.append(Advanced(cls, seq, 0, 0, self._outflow.is_drained(cls)))
-
-    def _on_records(self, frame: Records) -> None:
-        assert self.peer is not None
-        tail = bool(frame.flags & TAIL)
-        check_header(frame, owner=self.node if tail else self.peer.node)
-        self._room_records -= frame.count
-        self._room_bytes -= frame.raw_bytes
-        if self._room_records < 0 or self._room_bytes < -RAW_BYTES_MAX:
-            raise LinkPeerError("the peer sent more than it had credit for.")
-        records = unpack(frame)
-        self.received_records += len(records)
-        self._effects.append(
-            Apply(
-                origin=frame.origin,
-                cls=frame.cls,
-                records=records,
-                scanned_to=frame.scanned_to,
-                raw_bytes=frame.raw_bytes,
-                replay=bool(frame.flags & REPLAY),
-                tail=tail,
-            )
-        )
 
     def _on_ack(self, entries: Sequence[Known]) -> None:
         own = f"{self.node}/"
