@@ -7,13 +7,10 @@ import typer
 from littoral import __version__
 from littoral.cli import Form, build, show, show_one
 
-EXIT_INTERRUPTED = 130
+NODE_COMMANDS = ("up", "edge")
 _RUN = "Run"
-_PASSED_ON = {
-    "ignore_unknown_options": True,
-    "allow_extra_args": True,
-    "help_option_names": [],
-}
+_SOME_PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+_PASSED_ON = {**_SOME_PASSED_ON, "help_option_names": []}
 """Node commands read their options themselves, with `argparse`: it starts in a tenth of the time."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
@@ -42,7 +39,7 @@ def application() -> typer.Typer:
     bench.callback()(_bench)
     bench.command()(ingest)
     cli.add_typer(bench, name="bench", rich_help_panel=_RUN)
-    cli.command(rich_help_panel="This installation", context_settings=_PASSED_ON)(config)
+    cli.command(rich_help_panel="This installation", context_settings=_SOME_PASSED_ON)(config)
     cli.command(rich_help_panel="This installation")(version)
     return cli
 
@@ -139,22 +136,27 @@ def ingest(
 
 def config(
     context: typer.Context,
-    command: Annotated[
-        str, typer.Argument(metavar="[up|edge]", help="The node command to look at.")
-    ] = "up",
+    file: Annotated[
+        str | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
+    ] = None,
     output: Annotated[Form, typer.Option("--output", "-o", help="How to print it.")] = Form.TABLE,
 ) -> None:
     """Show every setting's effective value, and where it comes from.
 
-    Takes the options of up and edge too: littoral config edge --config site.toml. A file is weaker
-    than the environment (LITTORAL_SECTION__KEY), and that is weaker than an option.
+    Write littoral config edge for a site; the other options of up and edge hold here too. A file is
+    weaker than the environment (LITTORAL_SECTION__KEY), and that is weaker than an option.
     """
     from littoral.app.nodes import parser_of, settings_of
 
-    if command not in ("up", "edge"):
-        raise typer.BadParameter(f"{command!r} has no settings: write up or edge.")
-    options = parser_of(command).parse_args(context.args)
-    _, settings = settings_of(command, options)
+    words = list(context.args)
+    command = next((word for word in words if word in NODE_COMMANDS), "up")
+    if command in words:
+        words.remove(command)
+    if file is not None:
+        words += ["--config", file]
+    parser = parser_of(command)
+    parser.prog = "littoral config"
+    _, settings = settings_of(command, parser.parse_args(words))
     if output in (Form.JSON, Form.YAML):
         show_one({s.name: {"value": s.value, "source": s.source} for s in settings}, form=output)
         return
