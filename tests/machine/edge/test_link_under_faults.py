@@ -109,6 +109,39 @@ def test_a_half_open_session_does_not_keep_its_own_node_out(in_world, wait_until
     in_world(main)
 
 
+def test_a_node_restarted_behind_a_half_open_connection_is_let_in_once_the_old_is_silent(
+    in_world, wait_until, linked
+):
+    async def main(world):
+        site = world.site("site-one")
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(world.downlink.run())
+            await asyncio.sleep(0)
+            first = world.uplink("site-one")
+            running = tasks.create_task(first.run())
+            await wait_until(lambda: first.statistics().session)
+            near, far = world.network.ends[-1]
+
+            async def nowhere(frame):
+                await asyncio.sleep(0)
+
+            # The power goes: nothing leaves, nothing is closed.
+            near.send = far.send = nowhere
+            near.close = nowhere
+            running.cancel()
+            await asyncio.wait([running])
+            site.store._open = False
+            site.open()
+            second = world.uplink("site-one")
+            running = tasks.create_task(second.run())
+            await wait_until(lambda: second.statistics().session, within_s=4)
+            assert world.downlink.sites()["site-one"].session
+            running.cancel()
+            serving.cancel()
+
+    in_world(main)
+
+
 def test_a_restored_node_reports_its_roll_back_and_gets_its_lost_tail_back(
     in_world, wait_until, linked
 ):

@@ -8,6 +8,7 @@ from littoral.edge.core import (
     Apply,
     Close,
     Deliver,
+    Filled,
     Greeted,
     Known,
     LinkSession,
@@ -83,14 +84,14 @@ def record(seq, cls=3, value=b"v"):
     return Record(seq, seq << 16, None, cls, "k", "x:y", 0, 0, "/", value, None, SITE, seq)
 
 
-def peer_records(count, first=1, **changes):
+def peer_records(number, first=1, **changes):
     blob, raw_bytes, zipped = f.pack(
-        [record(n)._replace(origin=CLOUD) for n in range(first, first + count)]
+        [record(n)._replace(origin=CLOUD) for n in range(first, first + number)]
     )
-    last = first + count - 1
+    last = first + number - 1
     fields = {
         "origin": CLOUD, "cls": 3, "first": first, "last": last, "scanned_to": last,
-        "count": count, "raw_bytes": raw_bytes, "flags": 0, "zipped": zipped, "blob": blob,
+        "count": number, "raw_bytes": raw_bytes, "flags": 0, "zipped": zipped, "blob": blob,
     }  # fmt: skip
     return f.Records(**(fields | changes))
 
@@ -326,3 +327,68 @@ def test_a_lost_tail_is_sent_back_from_where_it_is_wanted():
     assert read.after == 58
     driven.session.supply(read, [], committed=99, keep=lambda _: False)
     assert driven.session.next_read() is None
+
+
+def test_a_session_that_is_over_does_nothing_more():
+    driven = Driven().opened()
+    driven.session.close("link.disabled", "off.")
+    driven.effects()
+    driven.session.close("link.disabled", "off again.")
+    driven.session.abandon()
+    driven.session.tick(at(1000), committed=0)
+    driven.session.greet([], START)
+    driven.session.answer(1, b"")
+    driven.session.flush()
+    driven.hear(f.Ping(1))
+    assert driven.effects() == []
+    assert driven.session.next_read() is None
+
+
+def test_before_its_time_a_tick_of_an_opening_session_does_nothing():
+    driven = Driven()
+    driven.effects()
+    driven.session.tick(at(0.1), committed=0)
+    assert driven.effects() == []
+
+
+def test_what_was_looked_at_is_acknowledged_without_giving_credit_back():
+    driven = Driven().opened()
+    driven.hear(peer_records(0, scanned_to=90, first=0, last=0))
+    (apply,) = driven.effects()
+    driven.session.committed(apply)
+    driven.session.flush()
+    ack, credit = driven.sent()
+    assert ack == f.Ack([Known(CLOUD, 3, 90)])
+    assert credit.records == 0
+
+
+def test_what_others_hold_of_third_nodes_is_not_looked_at():
+    driven = Driven().opened(known=[("other/00", 3, 50), (SITE, 3, 60)])
+    assert driven.session.positions[3] == 60
+
+
+def test_a_backfill_goes_on_behind_what_the_peer_has_of_it():
+    driven = Driven(head=100).opened(
+        known=[(f"{SITE}+2", 3, 40), *((SITE, c, 100) for c in range(5))]
+    )
+    driven.session.backfill("2", {3: 60, 4: 0})
+    assert driven.effects() == []
+    read = driven.session.next_read()
+    assert (read.cls, read.after, read.lane) == (3, 40, "2")
+    driven.session.supply(
+        read, [record(n) for n in range(55, 65)], committed=100, keep=lambda r: r.seq % 2 == 0
+    )
+    (frame,) = driven.sent()
+    assert (frame.origin, frame.first, frame.last, frame.scanned_to) == (f"{SITE}+2", 56, 60, 60)
+    assert driven.session.next_read() is None
+    driven.hear(f.Ack([Known(f"{SITE}+2", 3, 50)]))
+    assert driven.effects() == []
+    driven.hear(f.Ack([Known(f"{SITE}+2", 3, 60)]))
+    assert driven.effects() == [Filled("2")]
+
+
+@pytest.mark.parametrize("changes", [{"raw_bytes": -5}, {"count": -1}], ids=["bytes", "count"])
+def test_a_frame_smaller_than_nothing_gives_nobody_credit(changes):
+    driven = Driven().opened()
+    driven.hear(peer_records(1, **changes))
+    assert driven.closed().code == "link.peer"

@@ -78,12 +78,22 @@ TOKEN = EnrolmentToken(NodeId("site-one"), "abc.def", "ab" * 32, "wss://cloud.ex
 def test_a_token_is_one_text():
     assert parse_token(TOKEN.text) == TOKEN
     assert parse_token(f"  {TOKEN.text}\n") == TOKEN
+    assert parse_token(EnrolmentToken(NodeId("s"), "x", "ab" * 32).text).url == ""
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "!!!!", TOKEN.text[:-9], "e30", "ä" * 10, "a" * 5000],
-    ids=["empty", "short", "not base64", "cut", "empty object", "not ascii", "long"],
+    [
+        "",
+        "x",
+        "!!!!",
+        TOKEN.text[:-9],
+        "e30",
+        "ä" * 10,
+        "a" * 5000,
+        EnrolmentToken(NodeId("s"), "x", "abcd", "").text,
+    ],
+    ids=["empty", "short", "not base64", "cut", "empty object", "not ascii", "long", "no CA"],
 )
 def test_what_is_no_token_says_so(text):
     with pytest.raises(InvalidEnrolmentToken):

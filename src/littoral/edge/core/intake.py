@@ -60,10 +60,9 @@ class Intake:
         if not self._done:
             return []
         frames: list[Ack | Credit] = [
-            Ack([Known(origin, cls, oseq) for (origin, cls), oseq in self._done.items()])
+            Ack([Known(origin, cls, oseq) for (origin, cls), oseq in self._done.items()]),
+            Credit(self._done_records, self._done_bytes),
         ]
-        if self._done_records or self._done_bytes:
-            frames.append(Credit(self._done_records, self._done_bytes))
         self._room_records += self._done_records
         self._room_bytes += self._done_bytes
         self._done.clear()

@@ -135,15 +135,6 @@ class Outflow:
         """The peer asks for its own records after ``oseq``."""
         self._tails.append(Tail(origin, cls, oseq))
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing known waits to be read."""
-        return (
-            not self._tails
-            and not self._fills
-            and all(x.position >= x.newest for x in self._lanes.values())
-        )
-
     def has_urgent(self) -> bool:
         """Whether something above telemetry waits to be read."""
         return any(x.position < x.newest and c <= RecordClass.STATE for c, x in self._lanes.items())
