@@ -58,7 +58,11 @@ def ingest(rounds):
         if row["name"] == "littoral" and p99 is not None:
             name = "acknowledgement p99 at 20,000/s"
             figures.append(Figure(name, p99, "ms", P99_TARGET_MS, detail="open loop"))
-    lines += ["", *found["skipped"]]
+    lines += [
+        "",
+        f"Other processes used {found['others_cores']} cores meanwhile.",
+        *found["skipped"],
+    ]
     return lines, figures
 
 

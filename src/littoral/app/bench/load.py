@@ -25,7 +25,7 @@ from littoral.app.bench.model import (
     LoadReport,
     bucket_of,
 )
-from littoral.app.bench.processes import cpu_seconds
+from littoral.app.bench.processes import cpu_seconds, machine_cpu_seconds
 
 ERRORS_KEPT = 10
 TICK_S = 0.001
@@ -250,11 +250,13 @@ async def run_load(plan: LoadPlan) -> LoadReport:
     await asyncio.sleep(plan.warmup_s)
     load.measuring = True
     opened_at, acknowledged = perf_counter(), load.acknowledged
-    own_s, server_s = cpu_seconds(os.getpid()), _servers_s(plan)
+    own_s, server_s, all_s = _spent(plan)
     await asyncio.sleep(plan.measure_s)
     window_s = perf_counter() - opened_at
     acknowledged = load.acknowledged - acknowledged
-    own_s, server_s = cpu_seconds(os.getpid()) - own_s, _servers_s(plan) - server_s
+    own_s, server_s, all_s = (
+        now - before for now, before in zip(_spent(plan), (own_s, server_s, all_s), strict=True)
+    )
     load.measuring = load.running = False
     if pacer is not None:
         pacer.stop()
@@ -275,11 +277,14 @@ async def run_load(plan: LoadPlan) -> LoadReport:
         server_cpu_s=server_s,
         connect_s=connect_s,
         buckets=buckets,
+        others_cpu_s=max(0.0, all_s - own_s - server_s),
     )
 
 
-def _servers_s(plan: LoadPlan) -> float:
-    return sum(cpu_seconds(pid) for pid in plan.server_pids)
+def _spent(plan: LoadPlan) -> tuple[float, float, float]:
+    """Processor seconds so far: our own, the servers', and the whole machine's."""
+    servers = sum(cpu_seconds(pid) for pid in plan.server_pids)
+    return cpu_seconds(os.getpid()), servers, machine_cpu_seconds()
 
 
 async def _drain(load: Load, connections: list[Connection]) -> None:

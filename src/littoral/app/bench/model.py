@@ -53,6 +53,8 @@ class LoadReport(msgspec.Struct, frozen=True):
     server_cpu_s: float
     connect_s: float
     buckets: dict[int, int]
+    others_cpu_s: float = 0.0
+    """Of everything else on the machine in the window: what spoils a measurement."""
 
     @property
     def per_s(self) -> float:
@@ -98,4 +100,12 @@ def merge_reports(reports: list[LoadReport]) -> LoadReport:
         server_cpu_s=max(r.server_cpu_s for r in reports),
         connect_s=max(r.connect_s for r in reports),
         buckets=buckets,
+        others_cpu_s=_others_s(reports),
     )
+
+
+def _others_s(reports: list[LoadReport]) -> float:
+    """Each generator takes the other ones for strangers; and one alone knows the servers."""
+    everything = max(r.others_cpu_s + r.generator_cpu_s + r.server_cpu_s for r in reports)
+    known = sum(r.generator_cpu_s for r in reports) + max(r.server_cpu_s for r in reports)
+    return max(0.0, everything - known)

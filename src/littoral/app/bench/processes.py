@@ -49,6 +49,13 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / _TICKS
 
 
+def machine_cpu_seconds() -> float:
+    """Processor time of everything on the machine: user, nice, system and interrupts."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
 def pss_mb(pid: int) -> float:
     """Proportional set size, in MB of 10^6 bytes; shared pages count by their share."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

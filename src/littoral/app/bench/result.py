@@ -59,6 +59,10 @@ class Row:
         return statistics.median(r.server_cpu_s / r.acknowledged * 1e6 for r in runs)
 
 
+NOISE_CORES_MAX = 0.1
+"""More than this used by strangers, and a figure is marked as spoilt."""
+
+
 @dataclass(slots=True)
 class Result:
     """What a run of the benchmark found."""
@@ -67,6 +71,11 @@ class Result:
     options: IngestOptions
     rows: list[Row] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+
+    def others_cores(self) -> float:
+        """Cores that other processes used while was measured; the median over all windows."""
+        runs = [r for row in self.rows for many in (*row.closed.values(), row.open) for r in many]
+        return statistics.median(r.others_cpu_s / r.window_s for r in runs) if runs else 0.0
 
     def row(self, name: str) -> Row:
         for row in self.rows:
@@ -83,6 +92,7 @@ def as_json(result: Result) -> dict[str, object]:
     rows = [_row_json(row, own) for row in result.rows]
     return {
         "machine": result.machine,
+        "others_cores": round(result.others_cores(), 2),
         "options": asdict(result.options),
         "rows": rows,
         "skipped": result.skipped,

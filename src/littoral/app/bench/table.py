@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from littoral.app.bench import peers
-from littoral.app.bench.result import Result, ratio
+from littoral.app.bench.result import NOISE_CORES_MAX, Result, ratio
 
 P99_TARGET_MS = 15.0
 RATIO_TARGETS: dict[str, dict[int, float]] = {
@@ -44,6 +44,14 @@ def ingest_table(result: Result, console: Console) -> None:
         )
     console.print(table)
     _ratios(result, console)
+    others = result.others_cores()
+    if others > NOISE_CORES_MAX:
+        console.print(
+            f"other processes used {others:.1f} cores meanwhile: every rate is too low, and every "
+            "latency too high.",
+            style="yellow",
+            highlight=False,
+        )
     for sentence in result.skipped:
         console.print(sentence, style="yellow")
 
