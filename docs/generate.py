@@ -103,10 +103,11 @@ def limits_page() -> str:
         "Crossing one is a clear error to whoever caused it, or back-pressure; never a growing "
         "heap. The most important ones stand in ARCHITECTURE.md too.\n"
     )
+    found = list(limits())
     for package in FLOORS:
         rows = [
             (f"`{name}`", f"`{module}`", _amount(name, value), text)
-            for module, name, value, text in limits()
+            for module, name, value, text in found
             if module.split(".")[0] == package
         ]
         if rows:
