@@ -11,7 +11,16 @@ from littoral.kernel.ids import Origin
 from littoral.kernel.time import Clock
 from littoral.log.core import high_water_key
 from littoral.log.errors import LogBroken, LogBusy, LogClosed, LogFull
-from littoral.log.model import HASTEN_RECORDS, PENDING_BYTES_MAX, Batch, Opened, Put, Record
+from littoral.log.model import (
+    HASTEN_RECORDS,
+    PACE_RECORDS,
+    PACE_S,
+    PENDING_BYTES_MAX,
+    Batch,
+    Opened,
+    Put,
+    Record,
+)
 from littoral.log.pending import Pending
 from littoral.log.ports import Committer, Scheduler, Store
 from littoral.log.tail import Tail
@@ -40,6 +49,7 @@ class GroupCommit:
         self._store = store
         self._committer = committer
         self._clock = clock
+        self._began_s = 0.0
         self._loop = loop
         self._next = opened.head + 1
         self._floor = self._floor_committed = 0
@@ -132,6 +142,21 @@ class GroupCommit:
             self._close_batch()
             self._hand_over()
 
+    def _go_on(self, records: int) -> None:
+        """Begin the next commit: at once, or, under a steady load, when it has gathered a little.
+
+        A commit costs as much as some tens of records; at 20,000 records a second unpaced commits
+        of 25 took half of a core. One commit alone is never held up.
+        """
+        if records >= PACE_RECORDS and not self._ready and self._open:
+            wait_s = self._began_s + PACE_S - self._clock.monotonic_s()
+            if wait_s > 0 and len(self._open.records) < HASTEN_RECORDS:
+                self._armed = True
+                self._loop.call_later(wait_s, self._flush)
+                return
+        self._close_batch()
+        self._hand_over()
+
     def _overflow(self) -> None:
         """The open batch is large enough while another one flies: close it in the next iteration."""
         if self._ready_bytes > PENDING_BYTES_MAX:
@@ -175,6 +200,7 @@ class GroupCommit:
             if pending.writes:
                 self._flying = pending
                 self._armed = True
+                self._began_s = self._clock.monotonic_s()
                 batch = Batch(
                     pending.records,
                     [Put(space, key, value) for (space, key), value in pending.puts.items()],
@@ -202,8 +228,7 @@ class GroupCommit:
             self._tail.add(records, pending.bytes)
         if pending.hlc_ahead is not None:
             self._floor_committed = pending.hlc_ahead
-        self._close_batch()
-        self._hand_over()
+        self._go_on(len(records))
         if records:
             for listener in self._listeners:
                 self._call_one(listener, records)

@@ -28,6 +28,7 @@ _FULL_PAUSE_S = 5.0
 _PIECES_MAX = 16
 """Pieces in one look, so that housekeeping yields to the commits of a busy node."""
 
+_IDLE_LOOKS = 8
 _CUTS_MAX = 64
 _SNAPSHOTS_EACH = 256
 
@@ -68,11 +69,13 @@ class Housekeeper:
     async def run(self) -> None:
         """Look every `EVERY_S`, until cancelled or the log breaks."""
         expire_at_s = self._clock.monotonic_s() + _EXPIRE_EVERY_S
-        sealed, more = -1, False
+        sealed, more, looks = -1, False, 0
         while True:
             await asyncio.sleep(EVERY_S)
             try:
-                if more or self._log.committed != sealed:
+                looks += 1
+                # An idle log is looked at too, more rarely: a large file is verified bit by bit.
+                if more or self._log.committed != sealed or looks % _IDLE_LOOKS == 0:
                     sealed = self._log.committed
                     more = await self.seal()
                 await self.thin()

@@ -13,6 +13,11 @@ BATCH_RECORDS_MAX = 4096
 HASTEN_RECORDS = 192
 """Open records that are worth a commit of their own before the loop's iteration ends."""
 
+PACE_RECORDS = 16
+"""After a commit of so many records the next one waits until `PACE_S` after its beginning."""
+
+PACE_S = 0.003
+
 PAGE_RECORDS_MAX = 1024
 """Records in one stored page: what one read must decode at the most."""
 

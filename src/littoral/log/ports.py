@@ -127,10 +127,14 @@ class Committer(Protocol):
 
 
 class Scheduler(Protocol):
-    """The one thing the log asks of the event loop."""
+    """What the log asks of the event loop. An asyncio loop is one."""
 
     def call_soon(self, callback: Callable[..., object], *args: object) -> object:
         """Call back in the next iteration."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: object) -> object:
+        """Call back in ``delay`` seconds."""
         ...
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from littoral.kernel.time import hlc_of
-from littoral.log import Batch, LogTooNew, Put, Record
+from littoral.log import Batch, LogBroken, LogTooNew, Put, Record
 from littoral.log.adapters.database import FILE
 from littoral.log.adapters.files import Directory
 from littoral.log.adapters.sqlite import SqliteStore
@@ -221,3 +221,28 @@ def test_a_later_format_that_allows_this_reader_opens(tmp_path):
     store.close()
     opened, kept, _ = reopen(tmp_path, 3)
     assert opened.salvage is None and len(kept) == RECORDS
+
+
+def test_a_large_file_is_verified_bit_by_bit_while_it_runs(tmp_path):
+    write(tmp_path, checkpointed=False)
+    store = SqliteStore(Directory(tmp_path))
+    store.open(origin="edge/0000000000000002")
+    store._write.execute("UPDATE page SET crc = crc + 1 WHERE seq_last > 2000")
+    store._sealer.scrub_after = 0
+    with pytest.raises(LogBroken, match="checksum"):  # noqa: PT012
+        for _ in range(100):
+            store.maintain(sealed_to=0)
+    store.close()
+    opened, kept, _ = reopen(tmp_path, 3)
+    assert opened.salvage is not None and len(kept) < RECORDS
+
+
+def test_verifying_a_sound_file_comes_to_an_end(tmp_path):
+    write(tmp_path)
+    store = SqliteStore(Directory(tmp_path))
+    store.open(origin="edge/0000000000000002")
+    store._sealer.scrub_after = 0
+    for _ in range(100):
+        store.maintain(sealed_to=0)
+    assert store._sealer.scrub_after is None
+    store.close()

@@ -30,6 +30,7 @@ INDEX_RECORDS = 32_768
 
 _INDEX_ROWS_EACH = 512
 _PURGE_ROWS_EACH = 512
+_SCRUB_PAGES_EACH = 32
 
 _pairs = msgspec.msgpack.Decoder(list[int])
 
@@ -77,12 +78,17 @@ class Sealer:
         self.sealed_to = self._meta("sealed_to")
         self.indexed_to = self._meta("indexed_to")
         self._purged_below = self._meta("purged_below")
+        self.scrub_after: int | None = None
+        """Id of the page up to which the file was verified; None: nothing is left to verify."""
         self._indexing: Iterator[None] | None = None
         self._purging: Iterator[None] | None = None
 
     def piece(self, limit: int) -> bool:
         """Do one piece for records up to ``limit``; False if there is nothing to do now."""
-        return self._merge_piece(limit) or self._index_piece() or self._purge_piece()
+        more = self._merge_piece(limit) or self._index_piece() or self._purge_piece()
+        if not more and self.scrub_after is not None:
+            self._scrub_piece(self.scrub_after)
+        return more
 
     def _meta(self, key: str) -> int:
         found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
@@ -255,6 +261,22 @@ class Sealer:
         with transaction(self._connection):
             self._set("purged_below", oldest)
         self._purged_below = oldest
+
+    # Verifying what the opening of a large file had no time for; slowly, it is not urgent.
+
+    def _scrub_piece(self, after: int) -> None:
+        checked = None
+        for id_, seq_first, seq_last, cls, records, crc, blob in self._connection.execute(
+            "SELECT id, seq_first, seq_last, cls, records, crc, blob FROM page "
+            "WHERE id > ? ORDER BY id LIMIT ?",
+            (after, _SCRUB_PAGES_EACH),
+        ):
+            if page_crc(seq_first, seq_last, cls, records, blob) != crc:
+                raise PageDamaged(
+                    f"the page of records {seq_first} to {seq_last} fails its checksum"
+                )
+            checked = id_
+        self.scrub_after = checked
 
 
 def _runs(rows: list[PageRow]) -> Iterator[list[PageRow]]:

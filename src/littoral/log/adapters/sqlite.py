@@ -27,7 +27,13 @@ from littoral.log.adapters.database import (
 from littoral.log.adapters.pages import OriginNumbers, insert_page, rows_of
 from littoral.log.adapters.reading import Reader
 from littoral.log.adapters.retention import drop_pages, find_loss
-from littoral.log.adapters.salvage import SUSPECT, find_damage, finish_interrupted, salvage
+from littoral.log.adapters.salvage import (
+    SUSPECT,
+    VERIFY_BYTES_MAX,
+    find_damage,
+    finish_interrupted,
+    salvage,
+)
 from littoral.log.adapters.sealing import Sealer
 from littoral.log.adapters.usage import Usage
 from littoral.log.codec import PageDamaged
@@ -117,6 +123,8 @@ class SqliteStore:
         self._load(write)
         epochs = self._begin_epoch(write, origin)
         self._sealer = Sealer(write, self._usage)
+        if (self._files.size(FILE) or 0) > VERIFY_BYTES_MAX:
+            self._sealer.scrub_after = 0
         connection = write if self._exclusive else self._connect(FILE)
         self._reader = Reader(connection, self._origins, self._guarded)
         return Opened(NodeId(node), epochs, self._head, self._hlc(write), salvaged)
