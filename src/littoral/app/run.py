@@ -26,6 +26,9 @@ MQTT_BACKLOG = 4096
 STOP_S_MAX = 10.0
 """How long a clean end may take; then the process ends as a crash would, which loses nothing."""
 
+SWITCH_S = 0.0005
+"""How long one thread may hold the interpreter while another one wants it."""
+
 BROKEN_EXIT_CODE = 74
 """EX_IOERR: the disk failed; start again to recover."""
 
@@ -179,6 +182,9 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    # The committer's thread takes the interpreter a few times a commit; at the default of 5 ms a
+    # busy loop made each of them wait that long.
+    sys.setswitchinterval(SWITCH_S)
 
 
 def ensure_descriptors() -> None:

@@ -25,6 +25,10 @@ class Commits(Protocol):
         """
         ...
 
+    def hasten(self) -> None:
+        """Let a commit begin if enough is open and none runs; called between two buffers."""
+        ...
+
 
 class Devices(Protocol):
     """The registry, as far as a door needs it."""

@@ -19,6 +19,9 @@ class Around:
         self.callbacks = []
         self.stored = []
 
+    def hasten(self) -> None:
+        pass
+
     def on_commit(self, callback) -> None:
         self.callbacks.append(callback)
 

@@ -7,10 +7,8 @@ Spec: MQTT 5.0 §4; Hono A3.
 """
 
 from littoral.gateway.mqtt.acks import PUBACK, Group, refused
-from littoral.gateway.mqtt.commands import Subscriptions, Wire
 from littoral.gateway.mqtt.decode import decode, frame
 from littoral.gateway.mqtt.encode import PINGRESP
-from littoral.gateway.mqtt.handshake import agree, greeting
 from littoral.gateway.mqtt.hub import Hub
 from littoral.gateway.mqtt.lifecycle import DRAINING, HANDSHAKE, NEW, OPEN, Lifecycle
 from littoral.gateway.mqtt.packets import Ack, Connect, Disconnect, Pingreq, Subscribe, Unsubscribe
@@ -33,13 +31,14 @@ from littoral.gateway.mqtt.refusals import (
     reason_text,
 )
 from littoral.gateway.mqtt.topics import DITTO, JSON, RESPONSE, Route
-from littoral.gateway.ports import DeviceDoor
 from littoral.kernel.errors import LittoralError
 from littoral.log import RecordClass
-from littoral.registry import DeviceIdentity
 
 _EVENT = int(RecordClass.EVENT)
 _NO_ID = b"\0\0"
+_FEW_RECORDS = 32
+_FEW_BYTES = 16 * 1024
+"""Up to here no limit of a connection can be reached, and none is looked at."""
 
 
 class MqttConnection(Lifecycle):
@@ -52,12 +51,19 @@ class MqttConnection(Lifecycle):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
-        self._door: DeviceDoor
+        limits = hub.limits
+        self._few_records = min(
+            _FEW_RECORDS, limits.receive_maximum, limits.pending_records_max - 1
+        )
+        self._few_bytes = min(_FEW_BYTES, limits.pending_bytes_max - 1)
 
     def data_received(self, data: bytes) -> None:
         hub = self._hub
         hub.bytes_in += len(data)
         self._seen_s = hub.clock.monotonic_s()
+        if self._state == OPEN and not self._tail and self._take_one(data):
+            hub.commits.hasten()
+            return
         if self._tail or self._state == HANDSHAKE:
             tail = self._tail
             tail += data
@@ -70,8 +76,66 @@ class MqttConnection(Lifecycle):
             data = bytes(tail)
             tail.clear()
         self._receive(data)
+        hub.commits.hasten()
 
     # -- reading ------------------------------------------------------------------------------
+
+    def _take_one(self, data: bytes) -> bool:
+        """Take in ``data`` if it is exactly one plain QoS 1 telemetry PUBLISH; False if it is not.
+
+        What most devices send, one message at a time: `_run` says the same for any packets, and
+        costs 3 µs more before its first one. Nothing has happened when this returns False.
+        """
+        size = len(data)
+        if size < 8 or data[0] != 0x32 or size > self._limits.packet_bytes_max:
+            return False
+        length = data[1]
+        at = 2
+        if length >= 0x80:
+            if data[2] >= 0x80:
+                return False
+            length = length & 0x7F | data[2] << 7
+            at = 3
+        if at + length != size:
+            return False
+        start = at + 2 + (data[at] << 8 | data[at + 1])
+        hub = self._hub
+        route = hub.routes.known.get(data[at + 2 : start])
+        if route is None or not route.simple:
+            return False
+        packet_id = data[start : start + 2]
+        start += 2
+        if self._v5:
+            if data[start : start + 1] != b"\0":
+                return False
+            start += 1
+        payload = data[start:]
+        if payload[:1] != b"{" or packet_id == _NO_ID:
+            return False
+        hub.publishes += 1
+        acks = self._acks
+        try:
+            self._door.telemetry(route.feature, payload, None, None, route.cls)
+        except LittoralError as e:
+            self._refuse_publish(route, packet_id, e)
+            self._write_out()
+            return True
+        groups = acks.groups
+        batch = hub.commits.batch
+        group = groups[-1] if groups and groups[-1].batch == batch else self._join(batch)
+        group.acks.append(PUBACK + packet_id)
+        group.records += 1
+        group.size += size
+        acks.records += 1
+        acks.size += size
+        if acks.records > self._few_records or acks.size > self._few_bytes:
+            try:
+                self._check_receive_maximum()
+            except PeerViolation as e:
+                self._violated(e)
+                return True
+            self._throttle()
+        return True
 
     def _receive(self, data: bytes) -> None:
         """Take in whole packets; keep the rest for later."""
@@ -83,9 +147,7 @@ class MqttConnection(Lifecycle):
                 at = self._run(data)
         except PeerViolation as e:
             self._violated(e)
-        if self._out:
-            self._transport.write(bytes(self._out))
-            self._out.clear()
+        self._write_out()
         if self._state > OPEN:
             return
         if at < len(data):
@@ -222,16 +284,22 @@ class MqttConnection(Lifecycle):
             self._need = need
             hub.publishes += count
             self._acks.count(count, at)
-        if (
-            v5
-            and self._acks.records > self._limits.receive_maximum
-            and self._acks.waiting() > self._limits.receive_maximum
-        ):
+        if v5 and self._acks.records > self._limits.receive_maximum:
+            self._check_receive_maximum()
+        return at
+
+    def _check_receive_maximum(self) -> None:
+        limit = self._limits.receive_maximum
+        if self._v5 and self._acks.records > limit and self._acks.waiting() > limit:
             raise PeerViolation(
                 Reason.RECEIVE_MAXIMUM_EXCEEDED,
-                f"at most {self._limits.receive_maximum} publishes may wait for their PUBACK.",
+                f"at most {limit} publishes may wait for their PUBACK.",
             )
-        return at
+
+    def _write_out(self) -> None:
+        if self._out:
+            self._transport.write(bytes(self._out))
+            self._out.clear()
 
     def _join(self, batch: int) -> Group:
         """Wait for the commit of the open batch."""
@@ -395,45 +463,6 @@ class MqttConnection(Lifecycle):
                 self._close()
             case _:
                 raise protocol_error(f"a packet of type {first >> 4} does not belong here.")
-
-    # -- handshake ----------------------------------------------------------------------------
-
-    def accept(self, identity: DeviceIdentity) -> None:
-        """The credentials are good: say so, and take in what came behind the CONNECT."""
-        connect = self._connect
-        if self._state != HANDSHAKE or connect is None:
-            return
-        hub = self._hub
-        spare = f"auto-{hub.entropy.token(8).hex()}"
-        agreed = agree(connect, self._limits, spare_client_id=spare)
-        self.identity = identity
-        self._agreed = agreed
-        self._connect = None  # its password is not needed any more
-        hub.admit(self, identity, agreed.client_id)
-        self._door = hub.twins.door(identity)
-        self._subscriptions = Subscriptions(
-            hub,
-            identity,
-            Wire(
-                agreed.version,
-                self._transport.write,
-                lambda: self._stalled_s is None,
-                self._look_again,
-                agreed.packet_bytes_max,
-                agreed.receive_maximum,
-                agreed.wordy,
-            ),
-        )
-        self._state = OPEN
-        self._transport.write(greeting(agreed, connect.keep_alive_s, self._limits))
-        self._seen_s = hub.clock.monotonic_s()
-        if agreed.silence_s_max is not None:
-            self._look_again(self._seen_s + agreed.silence_s_max)
-        self._is_paused = True  # since the CONNECT
-        data = bytes(self._tail)
-        self._tail.clear()
-        self._need = 2
-        self._receive(data)
 
 
 def _check_text(payload: bytes) -> None:

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from typing import cast
 
 from littoral.gateway.mqtt.acks import Acks
-from littoral.gateway.mqtt.commands import Subscriptions
+from littoral.gateway.mqtt.commands import Subscriptions, Wire
 from littoral.gateway.mqtt.encode import encode
-from littoral.gateway.mqtt.handshake import Agreement, refusal
+from littoral.gateway.mqtt.handshake import Agreement, agree, greeting, refusal
 from littoral.gateway.mqtt.hub import Hub
 from littoral.gateway.mqtt.packets import Connect, Disconnect
 from littoral.gateway.mqtt.properties import NO_PROPERTIES, Properties, Property
 from littoral.gateway.mqtt.reasons import V5, V311, PeerViolation, Reason
 from littoral.gateway.mqtt.wheel import NEVER, TICK_S
+from littoral.gateway.ports import DeviceDoor
 from littoral.registry import DeviceIdentity
 
 NEW, HANDSHAKE, OPEN, DRAINING, CLOSED = range(5)
@@ -35,6 +36,7 @@ class Lifecycle(asyncio.Protocol, ABC):
         self._hub = hub
         self._limits = hub.limits
         self._transport: asyncio.Transport
+        self._door: DeviceDoor
         self._state = NEW
         self._v5 = False
         self._version = V311
@@ -90,8 +92,45 @@ class Lifecycle(asyncio.Protocol, ABC):
         self._throttle()
 
     @abstractmethod
+    def _receive(self, data: bytes) -> None:
+        """Take in whole packets."""
+
     def accept(self, identity: DeviceIdentity) -> None:
-        """The credentials are good."""
+        """The credentials are good: say so, and take in what came behind the CONNECT."""
+        connect = self._connect
+        if self._state != HANDSHAKE or connect is None:
+            return
+        hub = self._hub
+        spare = f"auto-{hub.entropy.token(8).hex()}"
+        agreed = agree(connect, self._limits, spare_client_id=spare)
+        self.identity = identity
+        self._agreed = agreed
+        self._connect = None  # its password is not needed any more
+        hub.admit(self, identity, agreed.client_id)
+        self._door = hub.twins.door(identity)
+        self._subscriptions = Subscriptions(
+            hub,
+            identity,
+            Wire(
+                agreed.version,
+                self._transport.write,
+                lambda: self._stalled_s is None,
+                self._look_again,
+                agreed.packet_bytes_max,
+                agreed.receive_maximum,
+                agreed.wordy,
+            ),
+        )
+        self._state = OPEN
+        self._transport.write(greeting(agreed, connect.keep_alive_s, self._limits))
+        self._seen_s = hub.clock.monotonic_s()
+        if agreed.silence_s_max is not None:
+            self._look_again(self._seen_s + agreed.silence_s_max)
+        self._is_paused = True  # since the CONNECT
+        data = bytes(self._tail)
+        self._tail.clear()
+        self._need = 2
+        self._receive(data)
 
     def refuse(self, reason: Reason, text: str) -> None:
         """Answer the CONNECT with no, and close."""
