@@ -34,7 +34,9 @@ def parse_basic(header: str | None) -> tuple[str, str]:
     scheme, _, token = (header or "").partition(" ")
     if scheme.lower() != "basic" or len(token) > _BASIC_CHARS_MAX:
         raise Unauthenticated(
-            "this needs a user name and a password.", hint="Send HTTP Basic authentication."
+            "this needs a user name and a password.",
+            hint="Send HTTP Basic authentication; the command line takes --user and --password, "
+            "or LITTORAL_USER and LITTORAL_PASSWORD.",
         )
     try:
         name, colon, password = (

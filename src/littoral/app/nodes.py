@@ -1,12 +1,15 @@
 """``littoral up`` and ``littoral edge``: options, first start, and what is printed when it runs."""
 
 import argparse
+import logging
+import sys
 import textwrap
 from pathlib import Path
 
 import msgspec
 
 from littoral import __version__
+from littoral.app import link
 from littoral.app.run import Addresses, die_with_parent, ensure_descriptors, serve
 from littoral.app.settings import Setting, load
 from littoral.app.world import SystemEntropy, parse_address
@@ -49,6 +52,7 @@ def run_node(command: str, arguments: list[str]) -> int:
     if options.die_with_parent:
         die_with_parent()
     ensure_descriptors()
+    _log_to_stderr()
     token = parse_token(options.token) if options.token else None
     if token is not None:
         config = msgspec.structs.replace(config, name=token.site)
@@ -78,10 +82,36 @@ def settings_of(command: str, options: argparse.Namespace) -> tuple[NodeConfig, 
     }
     file = Path(options.config) if options.config else None
     config, settings = load(flags, file=file)
+    if command == "edge":
+        config, settings = _named_by_enrolment(config, settings)
     for address in (config.http.listen, config.mqtt.listen, config.link.listen):
         if address:
             parse_address(address)
     return config, settings
+
+
+def _named_by_enrolment(
+    config: NodeConfig, settings: list[Setting]
+) -> tuple[NodeConfig, list[Setting]]:
+    """An enrolled site keeps the name of its token, so that it starts again without being told."""
+    identity = link.identity_of(Path(config.data_dir)).load()
+    if identity is None or not any(s.name == "name" and s.source == "default" for s in settings):
+        return config, settings
+    named = Setting("name", str(identity.site), "enrolment")
+    return (
+        msgspec.structs.replace(config, name=str(identity.site)),
+        [named if s.name == "name" else s for s in settings],
+    )
+
+
+def _log_to_stderr() -> None:
+    """What functions say and what goes wrong in them, a line each; libraries only warn."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("littoral")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -138,9 +168,17 @@ def _seed(node: Node, first: list[str], *, dev: bool) -> None:
         first.append(password)
 
 
+def _cloud_of(node: Node) -> str:
+    if node.uplink is None:
+        return "none   (littoral edge --token TOKEN links this site to one)"
+    identity = link.identity_of(Path(node.config.data_dir)).load()
+    known = "" if identity is None else identity.url
+    return node.config.link.url or known or "where the token says"
+
+
 def _banner(node: Node, at: Addresses, first: list[str], *, dev: bool) -> str:
     lines = [
-        f"littoral {__version__}: {node.config.role} {node.config.name} is ready.",
+        f"littoral {__version__}: the {node.config.role} node {node.config.name!r} is ready.",
         f"  HTTP   http://{at.http}   (API 2 at /api/2, WebSocket at /ws/2, /health, /metrics)",
         f"  MQTT   mqtt://{at.mqtt}",
     ]
@@ -148,6 +186,8 @@ def _banner(node: Node, at: Addresses, first: list[str], *, dev: bool) -> str:
         lines.append(
             f"  sites  wss://{at.link}   (littoral token create SITE makes an enrolment token)"
         )
+    if node.config.role == "site":
+        lines.append(f"  cloud  {_cloud_of(node)}")
     lines.append(f"  data   {Path(node.config.data_dir).resolve()}")
     for password in first:
         lines += [

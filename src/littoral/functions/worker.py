@@ -5,6 +5,7 @@ more than it needs: asyncio only if the file has an async handler.
 """
 
 import ctypes
+import io
 import os
 import signal
 import socket
@@ -156,6 +157,8 @@ def main(arguments: list[str]) -> int:
     connection = socket.socket(fileno=descriptor)
     # What a handler prints must not mix with the node's standard output.
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # it shows at once, also without a terminal
     wire = Wire(connection)
     try:
         _die_with_the_node(parent)
