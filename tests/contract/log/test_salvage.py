@@ -13,6 +13,8 @@ from littoral.log.adapters.sqlite import SqliteStore
 HERE = "edge/0000000000000001"
 RECORDS = 3000
 
+pytestmark = pytest.mark.slow
+
 
 def record(seq):
     return Record(

@@ -216,6 +216,7 @@ class StoreContract:
         assert self.opening.head == 3 and self.opening.hlc_ahead >= record(3).hlc
         assert store.read(0, limit=9) == [] and store.oldest() == 4
 
+    @pytest.mark.slow
     def test_housekeeping_changes_nothing_that_can_be_read(self, make):
         store = self.opened(make)
         records = [
@@ -239,6 +240,7 @@ class StoreContract:
         assert store.by_seq([77, 4096, 9000]) == [records[76], records[4095], records[8999]]
         assert [u.records for u in store.usage()] == usage
 
+    @pytest.mark.slow
     def test_the_index_knows_what_it_says_it_knows(self, make):
         store = self.opened(make)
         records = [
