@@ -272,18 +272,31 @@ class GroupCommit:
         flying = [] if self._flying is None else [self._flying]
         self._fail(error, flying)
 
+    def refusal(self) -> str | None:
+        """Why nothing may be appended now; None if it may.
+
+        After a full disk, asking makes the log look for room, so whoever waits for it need not write.
+        """
+        self._look_for_room()
+        return None if self._refusal is None else self._refusal.message
+
     def _refuse(self) -> None:
-        """Raise why nothing may be appended now; after a full disk, look from time to time."""
+        """Raise why nothing may be appended now."""
         refusal = self._refusal
         assert refusal is not None
-        if isinstance(refusal, LogFull) and not self._probing:
-            now_s = self._clock.monotonic_s()
-            if now_s >= self._probe_at_s:
-                self._probing = True
-                self._probe_at_s = now_s + _PROBE_EVERY_S
-                self._committer.run(self._store.probe, self._probed)
+        self._look_for_room()
         # A new exception each time: a shared one would gather tracebacks without end.
         raise type(refusal)(refusal.message, hint=refusal.hint, **refusal.facts)
+
+    def _look_for_room(self) -> None:
+        """After a full disk, look from time to time."""
+        if not isinstance(self._refusal, LogFull) or self._probing:
+            return
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._probe_at_s:
+            self._probing = True
+            self._probe_at_s = now_s + _PROBE_EVERY_S
+            self._committer.run(self._store.probe, self._probed)
 
     def _probed(self, error: BaseException | None) -> None:
         self._probing = False

@@ -81,12 +81,16 @@ class Node:
                     "router": self.router.statistics,
                     "inbox": self.inbox.statistics,
                 },
-                not_ready=lambda: self.not_ready,
+                not_ready=self._why_not_ready,
                 link_status=self.links,
                 token_text=_token_text(config, ports),
                 public_metrics=config.http.listen.startswith(("127.", "localhost", "[::1]")),
             )
         )
+
+    def _why_not_ready(self) -> str | None:
+        """Starting, stopping, or a log that takes nothing: it still answers reads."""
+        return self.not_ready or self.log.refusal()
 
     def links(self) -> Mapping[str, object]:
         """Each link's honest status, JSON-able: a cloud's by site, a site's by its cloud."""

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def free_port():
             return port
 
 
-async def until(is_so, what, timeout_s=20.0, every_s=0.02):
+async def until(is_so, what, timeout_s=40.0, every_s=0.02):
     """Wait until ``is_so()``, a function or a coroutine function, is true; return what it said."""
     deadline = perf_counter() + timeout_s
     while True:
@@ -80,7 +81,23 @@ class World:
         self.directory = directory
         self.nodes = []
         self.cables = []
+        self.writers = []
         self.link_port = free_port()
+
+    def play(self, scenario):
+        """Run ``scenario``; close the connections and cables that it leaves."""
+
+        async def run():
+            try:
+                return await scenario()
+            finally:
+                for writer in self.writers:
+                    writer.transport.abort()
+                for cable in self.cables:
+                    await cable.cut()
+                await asyncio.sleep(0.01)
+
+        return asyncio.run(run())
 
     # -- nodes --------------------------------------------------------------------------------
 
@@ -143,14 +160,18 @@ class World:
         await self.ready(node)
         return perf_counter() - began
 
-    async def ready(self, node, timeout_s=25.0):
+    async def ready(self, node, timeout_s=60.0):
         async def is_ready():
             if not node.is_alive:
                 raise AssertionError(f"{node.name} ended: {node.log_tail()}")
             answer = await self.get(node, "/readyz")
             return answer is not None and answer.status_code == 200
 
-        await until(is_ready, f"{node.name} is ready", timeout_s)
+        try:
+            await until(is_ready, f"{node.name} is ready", timeout_s)
+        except AssertionError as e:
+            os.kill(node.pid, signal.SIGABRT)
+            raise AssertionError(f"{e}; its log ends with {node.log_tail()}") from e
 
     @staticmethod
     def worker_of(node):
@@ -197,7 +218,7 @@ class World:
         status = await self.status(site)
         return next(iter((status or {}).get("links", {}).values()), {})
 
-    async def synced(self, site, timeout_s=25.0):
+    async def synced(self, site, timeout_s=60.0):
         """Wait until the cloud has acknowledged everything of the site."""
 
         async def is_synced():
@@ -262,7 +283,7 @@ class World:
                     task.cancel()
 
     @staticmethod
-    async def drained(devices, timeout_s=30.0):
+    async def drained(devices, timeout_s=60.0):
         """Wait until every message that a device has taken is acknowledged."""
         await until(
             lambda: not any(one.in_flight or one.waiting for one in devices),
@@ -270,10 +291,15 @@ class World:
             timeout_s,
         )
 
-    @staticmethod
-    async def connect(port, username, password, *, version=5, client="raw"):
-        """A raw MQTT connection after its CONNACK: reader, writer, codec, CONNACK."""
+    async def open(self, port):
+        """A plain connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def connect(self, port, username, password, *, version=5, client="raw"):
+        """A raw MQTT connection after its CONNACK: reader, writer, codec, CONNACK."""
+        reader, writer = await self.open(port)
         writer.write(
             encode_connect(client, username=username, password=password, version=version)
         )

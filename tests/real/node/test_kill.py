@@ -12,7 +12,7 @@ from time import perf_counter
 
 import pytest
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(180)]
 
 KILLS = int(os.environ.get("LITTORAL_TEST_KILLS", "50"))
 KILLS_EACH = 10
@@ -101,7 +101,7 @@ def test_what_was_acknowledged_is_in_the_cloud_once_and_in_order(world, seed):
         site.stop()
         return devices, cloud, site, killer
 
-    devices, cloud, site, killer = asyncio.run(run())
+    devices, cloud, site, killer = world.play(run)
     in_cloud, at_site = world.stored(cloud), world.stored(site)
     total = world.judge(devices, in_cloud)
     print(f"killed {killer.killed}, ready again after {[round(s, 2) for s in killer.restarts]} s")

@@ -256,6 +256,23 @@ def test_after_a_full_disk_reading_goes_on_and_writing_when_there_is_room(play):
     play(scene)
 
 
+def test_whoever_asks_why_a_full_log_refuses_makes_it_look_for_room(play):
+    async def scene(world, log):
+        assert log.refusal() is None
+        world.store.failure = FULL
+        world.add()
+        await world.turn()
+        assert log.refusal() == "the disk is full."
+        world.store.failure = None
+        world.clock.s += 5
+        assert log.refusal() == "the disk is full."
+        await world.turn()
+        assert log.refusal() is None
+        await log.wait(world.add())
+
+    play(scene)
+
+
 def test_a_full_log_probes_at_most_once_a_second(play):
     async def scene(world, log):
         world.store.failure = FULL
