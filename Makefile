@@ -47,13 +47,13 @@ up: setup
 check: setup
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/codespell src tests docs bench README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md
 	$(BIN)/pytest -q -x -n $(JOBS) -m "not slow and not real" tests/tidy tests/unit tests/contract tests/machine
 
 test: setup peers
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
