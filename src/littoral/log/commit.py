@@ -180,7 +180,7 @@ class GroupCommit:
             return
         if pending.writes:
             for hook in self._before_close:
-                hook()
+                self._call_hook(hook)
             for origin, cls in pending.high:
                 key = high_water_key(origin, cls)
                 pending.puts["hw", key] = b"%d" % self._high[origin, cls]
@@ -209,13 +209,16 @@ class GroupCommit:
                 self._committer.run(partial(self._store.apply, batch), partial(self._done, pending))
                 return
             # Not now: the batch before it is announced first.
-            self._loop.call_soon(self._call, pending.callbacks, None)
+            dead = isinstance(self._refusal, LogBroken | LogClosed)
+            self._loop.call_soon(self._call, pending.callbacks, self._refusal if dead else None)
         self._armed = False
         if self._open:
             self._arm()
 
     def _done(self, pending: Pending, error: BaseException | None) -> None:
         """A commit ended. The next one starts before anybody hears of this one."""
+        if self._flying is not pending:
+            return  # the log broke meanwhile, and everybody was told
         self._flying = None
         if error is not None:
             self._fail(_as_refusal(error), [pending])
@@ -246,6 +249,7 @@ class GroupCommit:
         self._push = self._open.records.append
         self.batch += 1
         self._armed = self._closing = False
+        self._flying = None
         first, last = self.committed + 1, self._next - 1
         self.head = self.committed
         self._floor = self._floor_committed
@@ -308,6 +312,8 @@ class GroupCommit:
 
     async def _run_piece(self, work: Callable[[], None]) -> None:
         """Run a piece of housekeeping on the committer, between batches."""
+        if isinstance(self._refusal, LogBroken | LogClosed):
+            raise self._refusal
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:
@@ -336,6 +342,12 @@ class GroupCommit:
                 callback(error)
             except Exception as e:  # noqa: BLE001  # it goes to the loop's handler
                 self._loop.call_soon(_raise, e)
+
+    def _call_hook(self, hook: Callable[[], None]) -> None:
+        try:
+            hook()
+        except Exception as e:  # noqa: BLE001  # it goes to the loop's handler
+            self._loop.call_soon(_raise, e)
 
     def _call_one(self, callback: Callable[[_T], None], argument: _T) -> None:
         try:

@@ -374,3 +374,56 @@ def test_closing_commits_what_is_open(play):
             await log.wait_beyond(1)
 
     play(scene)
+
+
+def test_a_log_that_breaks_while_a_commit_flies_tells_everybody_once(play):
+    async def scene(world, log):
+        heard = []
+        world.add()
+        await log.wait()
+        world.committer.hold = True
+        world.add()
+        log.on_commit(heard.append)
+        await world.turn()
+        log._tail.floor = 1
+        world.store.failure = BROKEN
+        with pytest.raises(LogBroken):
+            log.read(0, limit=5)
+        world.store.failure = None
+        world.committer.finish()
+        await world.turn()
+        assert heard == [BROKEN] and log.committed == 1
+
+    play(scene)
+
+
+def test_a_broken_log_does_no_housekeeping_and_says_so_to_callbacks(play):
+    async def scene(world, log):
+        world.store.failure = BROKEN
+        world.add()
+        await world.turn(4)
+        world.store.failure = None
+        world.committer.waiting.clear()
+        with pytest.raises(LogBroken):
+            await log._housekeeper.seal()
+        assert not world.committer.waiting
+        heard = []
+        log.on_commit(heard.append)
+        await world.turn(4)
+        assert heard == [BROKEN]
+
+    play(scene)
+
+
+def test_a_hook_that_raises_does_not_stop_the_commit(play):
+    async def scene(world, log):
+        reported = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        log.before_close(lambda: 1 / 0)
+        world.add()
+        await log.wait()
+        await world.turn()
+        assert log.committed == 1 and isinstance(reported[0], ZeroDivisionError)
+
+    play(scene)
