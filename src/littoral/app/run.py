@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from littoral.app.http import HttpServer
 from littoral.app.world import SystemClock, SystemEntropy, address_of, bind, listen
 from littoral.edge import Enrolment, EnrolmentToken, Listener
 from littoral.functions.adapters.process import ProcessRunner
-from littoral.kernel.errors import LittoralError
+from littoral.kernel.errors import Kind, LittoralError
 from littoral.log.adapters.committer import ThreadCommitter
 from littoral.log.adapters.files import Directory
 from littoral.log.adapters.sqlite import SqliteStore
@@ -31,6 +31,13 @@ SWITCH_S = 0.0005
 
 BROKEN_EXIT_CODE = 74
 """EX_IOERR: the disk failed; start again to recover."""
+
+
+class DataDirectoryUnusable(LittoralError):
+    """The data directory cannot be read or written: a full disk, a wrong owner, a missing mount."""
+
+    code = "littoral.data_dir.unusable"
+    kind = Kind.UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +69,12 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     directory = Path(config.data_dir)
-    directory.mkdir(parents=True, exist_ok=True)
+    with _usable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     # Bound before the log is opened: a taken port must not cost a new epoch.
     mqtt_socket = bind(config.mqtt.listen, door="MQTT", setting="--mqtt")
-    ports, hasher = _ports(config, loop, directory, token)
+    with _usable(directory):
+        ports, hasher = _ports(config, loop, directory, token)
     node = compose(config, ports)
     broken: list[LittoralError] = []
 
@@ -112,6 +121,18 @@ async def serve(
         print(f"littoral: {broken[0]}", file=sys.stderr)
         return BROKEN_EXIT_CODE
     return 0
+
+
+@contextlib.contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise DataDirectoryUnusable(
+            f"the data directory {directory} cannot be used: {e.strerror}"
+            + (f" ({e.filename})." if e.filename else "."),
+            hint="Look at its disk's free space and at its owner, then start again.",
+        ) from e
 
 
 def _ports(

@@ -71,6 +71,16 @@ class Counting:
         return {"done": name}
 
 
+class Node(NodeProcess):
+    """Its log lies in the world's directory: its data may be on a disk that is full."""
+
+    logs = None
+
+    @property
+    def log_file(self):
+        return self.logs / f"{self.name}.log"
+
+
 class World:
     """Everything that one test has started; `close` leaves no process behind."""
 
@@ -107,7 +117,7 @@ class World:
         arguments = ("--http", f"127.0.0.1:{http}", "--mqtt", f"127.0.0.1:{mqtt}")
         data = data or self.directory / "cloud"
         return self._node(
-            NodeProcess(
+            Node(
                 name="cloud",
                 arguments=(
                     *("up", "--dev", "--data-dir", str(data), *arguments),
@@ -127,7 +137,7 @@ class World:
         token = json.loads(call(cloud, "POST", "/api/littoral/v1/tokens", body))["token"]
         data = self.directory / name
         return self._node(
-            NodeProcess(
+            Node(
                 name=name,
                 arguments=(
                     *("edge", "--dev", "--data-dir", str(data), "--token", token),
@@ -145,6 +155,7 @@ class World:
         )
 
     def _node(self, node):
+        node.logs = self.directory
         self.nodes.append(node)
         return node
 
@@ -300,9 +311,7 @@ class World:
     async def connect(self, port, username, password, *, version=5, client="raw"):
         """A raw MQTT connection after its CONNACK: reader, writer, codec, CONNACK."""
         reader, writer = await self.open(port)
-        writer.write(
-            encode_connect(client, username=username, password=password, version=version)
-        )
+        writer.write(encode_connect(client, username=username, password=password, version=version))
         codec = ClientCodec(version)
         while not (packets := codec.feed(data := await reader.read(4096))):
             assert data, "the node closed before a CONNACK"
