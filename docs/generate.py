@@ -1,6 +1,8 @@
-"""Write docs/reference/ from the code: errors, limits, settings and the command line.
+"""Write docs/reference/ from the code (errors, limits, settings, commands), and CHANGELOG.md.
 
 Run it after changing one of them: ``.venv/bin/python docs/generate.py``. A tidy test compares.
+The changelog is put together from ``changes/<slug>.<sort>.md``, so that branches do not meet in
+one file; the fragments stay until a release moves them under its own heading.
 """
 
 import argparse
@@ -283,11 +285,35 @@ def _node_options(command: str) -> str:
     return "\n" + _table(("option", "meaning"), rows)
 
 
+# -- changelog ---------------------------------------------------------------------------------
+
+SORTS = ("added", "changed", "fixed", "removed", "security")
+
+
+def changelog() -> str:
+    """What the next release brings, from the fragments."""
+    page = (
+        "# Changelog\n\n<!-- Written by docs/generate.py from changes/: add a fragment there. -->\n\n"
+        f"## {littoral.__version__} (not released yet)\n"
+    )
+    for sort in SORTS:
+        sentences = [
+            line.strip()
+            for file in sorted((DOCS.parent / "changes").glob(f"*.{sort}.md"))
+            for line in file.read_text().splitlines()
+            if line.strip()
+        ]
+        if sentences:
+            page += f"\n### {sort.capitalize()}\n\n" + "".join(f"- {s}\n" for s in sentences)
+    return page
+
+
 def main() -> int:
     """Write all pages; tell which changed."""
     REFERENCE.mkdir(exist_ok=True)
-    for name, text in documents().items():
-        file = REFERENCE / name
+    pages = {REFERENCE / name: text for name, text in documents().items()}
+    pages[DOCS.parent / "CHANGELOG.md"] = changelog()
+    for file, text in pages.items():
         if not file.exists() or file.read_text() != text:
             file.write_text(text)
             print(f"{file.relative_to(DOCS.parent)} written")
