@@ -197,6 +197,11 @@ class World:
         return None
 
     @staticmethod
+    def tell(text):
+        """A figure that is looked at, not tested: ``pytest -rP`` shows it."""
+        print(text)  # noqa: T201
+
+    @staticmethod
     def pss_mb(node):
         return family_pss_mb(node.pid)
 
@@ -336,6 +341,12 @@ class World:
             node.kill()
 
 
+@pytest.fixture(scope="session")
+def make_world():
+    """The class itself, for fixtures that share a node between tests; they close it."""
+    return World
+
+
 @pytest.fixture
 def world(tmp_path):
     world = World(tmp_path)
@@ -343,6 +354,22 @@ def world(tmp_path):
         yield world
     finally:
         world.close()
+
+
+KILLS, KILLS_EACH = 50, 10
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=KILLS, help="how often a process is killed")
+
+
+def pytest_generate_tests(metafunc):
+    """Whole tests of `KILLS_EACH` kills, a seed each."""
+    if "seed" in metafunc.fixturenames and "kills" in metafunc.fixturenames:
+        # This folder's options are known only if it was named on the command line.
+        total = metafunc.config.getoption("--kills", KILLS)
+        seeds = range(max(1, total // KILLS_EACH))
+        metafunc.parametrize(("seed", "kills"), [(seed, KILLS_EACH) for seed in seeds], ids=str)
 
 
 @pytest.fixture

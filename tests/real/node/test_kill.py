@@ -1,6 +1,6 @@
 """SIGKILL to a cloud, a site and a functions worker at random moments, under load.
 
-More of it: ``make kills KILLS=500`` (the environment's ``LITTORAL_TEST_KILLS``).
+More of it: ``pytest tests/real/node --kills 500``.
 """
 
 import asyncio
@@ -14,9 +14,6 @@ import pytest
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(180)]
 
-KILLS = int(os.environ.get("LITTORAL_TEST_KILLS", "50"))
-KILLS_EACH = 10
-SEEDS = range(max(1, KILLS // KILLS_EACH))
 AT_SITE, AT_CLOUD = 16, 6
 RATE = 15.0
 
@@ -65,8 +62,7 @@ class Killer:
         await asyncio.sleep(self.random.uniform(0.05, 0.9))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_what_was_acknowledged_is_in_the_cloud_once_and_in_order(world, seed):
+def test_what_was_acknowledged_is_in_the_cloud_once_and_in_order(world, seed, kills):
     random = Random(seed)
 
     async def run():
@@ -86,7 +82,7 @@ def test_what_was_acknowledged_is_in_the_cloud_once_and_in_order(world, seed):
         killer = Killer(world, cloud, site, random)
         async with world.connected(devices), asyncio.TaskGroup() as group:
             publishing = group.create_task(load(devices, random))
-            for _ in range(KILLS_EACH):
+            for _ in range(kills):
                 await killer.kill()
             publishing.cancel()
             await world.ready(cloud)
@@ -104,9 +100,11 @@ def test_what_was_acknowledged_is_in_the_cloud_once_and_in_order(world, seed):
     devices, cloud, site, killer = world.play(run)
     in_cloud, at_site = world.stored(cloud), world.stored(site)
     total = world.judge(devices, in_cloud)
-    print(f"killed {killer.killed}, ready again after {[round(s, 2) for s in killer.restarts]} s")
-    print(f"{total}, resent {sum(device.resent for device in devices)}")
-    assert sum(killer.killed.values()) == KILLS_EACH
+    world.tell(
+        f"killed {killer.killed}, ready again after {[round(s, 2) for s in killer.restarts]} s"
+    )
+    world.tell(f"{total}, resent {sum(device.resent for device in devices)}")
+    assert sum(killer.killed.values()) == kills
     assert total.acknowledged > 100
     assert (total.lost, total.duplicated, total.out_of_order) == (0, 0, 0), total.examples
     mine = world.judge(devices[:AT_SITE], at_site)
