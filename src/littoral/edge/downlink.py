@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from littoral.edge.bugs import report_bug
 from littoral.edge.conversation import Conversation, LinkParts
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkConflict, LinkIdentity, LinkPeerError
@@ -103,6 +104,9 @@ class Downlink:
         )
         try:
             await conversation.run()
+        except Exception as e:  # noqa: BLE001  # one site's session must not end the others'
+            conversation.meter.state.last_error = f"a bug ended the session: {e!r}"
+            report_bug(e)
         finally:
             self._gone(conversation, name)
 

@@ -1,7 +1,7 @@
 """What a link is made of, as values: limits, settings, status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from littoral.kernel.ids import NodeId
@@ -149,4 +149,3 @@ class LinkStatistics:
     """Sessions opened since this node started."""
     last_error: str
     """Why the last session or attempt ended; empty if none did."""
-    facts: Mapping[str, object] = field(default_factory=dict)

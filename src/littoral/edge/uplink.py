@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from littoral.edge.bugs import report_bug
 from littoral.edge.conversation import Conversation, LinkParts
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkPeerError
@@ -167,6 +168,9 @@ class Uplink:
                 beside = tasks.create_task(self._run_beside(conversation))
                 await conversation.run()
                 beside.cancel()
+        except Exception as e:  # noqa: BLE001  # a bug in the link must not stop the site
+            self._meter.state.last_error = f"a bug ended the session: {e!r}"
+            report_bug(e)
         finally:
             self._conversation = None
             self._route.conversation = None

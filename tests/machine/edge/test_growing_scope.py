@@ -108,3 +108,29 @@ def test_growth_under_cuts_shows_everything_exactly_once(in_world, wait_until, s
         await linked(world, check)
 
     in_world(main, scope=rule, settings=FEW)
+
+
+def test_a_tenant_that_was_taken_away_and_given_back_is_seen_again(in_world, wait_until):
+    rule = Rule("a", "b")
+
+    async def main(world):
+        site = world.site("site-one")
+
+        async def check(up):
+            await wait_until(lambda: up.statistics().session)
+            world.cloud.append(entity="thing:b:x", value=b"0", cls=2)
+            await wait_until(lambda: values(site) == [0])
+            rule.namespaces.remove("b")
+            world.cloud.parts.changed(CHANGED)
+            assert up.statistics().session
+            world.cloud.append(entity="thing:b:x", value=b"1", cls=2)
+            world.cloud.append(entity="thing:a:x", value=b"2", cls=2)
+            await wait_until(lambda: values(site) == [0, 2])
+            rule.namespaces.add("b")
+            world.cloud.parts.changed(CHANGED)
+            # What it had is sent again: folding a record twice changes nothing.
+            await wait_until(lambda: set(values(site)) == {0, 1, 2})
+
+        await linked(world, check)
+
+    in_world(main, scope=rule)

@@ -17,6 +17,7 @@ from littoral.kernel import json
 from littoral.kernel.errors import InvalidJson, Unavailable
 from littoral.kernel.ids import NodeId
 from littoral.registry import RegistryChange
+from littoral.simulate import Unhandled
 
 MINUTE_MS = 60_000
 
@@ -433,3 +434,25 @@ def test_bytes_that_are_no_frame_end_the_session_with_a_bye():
     session.receive(encode(Bye("x", "y")), now)
     assert session.take() == []
     assert PeerIdentity(None, "x").certificate is None
+
+
+def test_a_bug_in_what_applies_records_ends_the_session_and_not_the_node(in_world, linked):
+    async def main(world):
+        site = world.site("site-one")
+
+        def broken(record):
+            raise KeyError(record.entity)
+
+        world.cloud.parts.apply_remote = broken
+        site.append()
+
+        async def check(up):
+            await asyncio.sleep(5)
+            assert "KeyError" in world.downlink.sites()["site-one"].last_error
+            assert up.statistics().sessions > 1
+
+        await linked(world, check, "site-one")
+
+    # The virtual loop tells of it: a bug is isolated, never hidden.
+    with pytest.raises(Unhandled, match="ended by a bug"):
+        in_world(main)

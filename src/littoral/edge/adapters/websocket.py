@@ -86,7 +86,7 @@ class WebSocketListener:
         self._chain_path = chain_path
         self._ca = ca
         self._enrolment = enrolment
-        self._count = 0
+        self._handlers: set[asyncio.Task[object]] = set()
         self._listening = asyncio.Event()
 
     async def wait_listening(self) -> None:
@@ -117,11 +117,20 @@ class WebSocketListener:
         self.port = next(iter(server.sockets)).getsockname()[1]
         self._listening.set()
         try:
-            await server.serve_forever()
+            # Not `serve_forever`: its end waits for all handlers, however long they take.
+            await asyncio.Event().wait()
         finally:
             self._listening.clear()
             server.close()
+            await self._end_handlers()
             await server.wait_closed()
+
+    async def _end_handlers(self) -> None:
+        """Let those who serve a connection see that it is closed; then they have to end."""
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=CLOSE_TIMEOUT_S)
+        for task in self._handlers:
+            task.cancel()
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -134,7 +143,7 @@ class WebSocketListener:
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
-        if self._count >= CONNECTIONS_MAX:
+        if len(self._handlers) >= CONNECTIONS_MAX:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections.")
         if path == ENROL_PATH:
             return None
@@ -147,13 +156,15 @@ class WebSocketListener:
         return None
 
     async def _handle(self, connection: ServerConnection, accept: Accept) -> None:
-        self._count += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
         try:
             await self._serve_one(connection, accept)
         except LittoralError as e:
             await connection.close(reason=str(e)[:_REASON_CHARS_MAX])
         finally:
-            self._count -= 1
+            self._handlers.discard(task)
 
     async def _serve_one(self, connection: ServerConnection, accept: Accept) -> None:
         assert connection.request is not None
