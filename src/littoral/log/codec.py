@@ -4,6 +4,7 @@ A tuple may grow at its end in a later release: fields that are not known are ke
 merged and ignored when records are read.
 """
 
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -106,7 +107,24 @@ def headers_size(headers: Headers) -> int:
 def _pack(data: bytes, *, level: int) -> tuple[int, bytes]:
     if len(data) < _COMPRESS_BYTES_MIN:
         return PLAIN, data
-    return ZSTD, zstandard.ZstdCompressor(level=level).compress(data)
+    return ZSTD, _compressor(level).compress(data)
+
+
+class _Compressors(threading.local):
+    """Compressors are reused, which saves their tables; one may serve one thread at a time."""
+
+    def __init__(self) -> None:
+        self.by_level: dict[int, zstandard.ZstdCompressor] = {}
+
+
+_compressors = _Compressors()
+
+
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    found = _compressors.by_level.get(level)
+    if found is None:
+        found = _compressors.by_level[level] = zstandard.ZstdCompressor(level=level)
+    return found
 
 
 def _unpack(codec: int, blob: bytes) -> bytes:

@@ -159,6 +159,53 @@ class Log(GroupCommit):
             self._overflow()
         return seq
 
+    def append_plain(
+        self,
+        cls: int,
+        kind: str,
+        entity: str,
+        revision: int,
+        prev_seq: int,
+        path: str,
+        value: bytes,
+    ) -> int:
+        """`append` without headers or device time, for callers that have checked what repeats.
+
+        ``entity`` and ``path`` are short and were taken by an earlier `append`; ``value`` is within
+        `VALUE_BYTES_MAX`. The wall clock is read for every 32nd record of a batch and for its first; in between the
+        counter alone grows, which is what a hybrid clock's counter is for.
+        """
+        if self._refusal is not None:
+            self._refuse()
+        seq = self._next
+        if seq & 31 and self._armed:
+            stamp = self.last_hlc + 1
+        else:
+            stamp = self._now_ms() << 16
+            if stamp <= self.last_hlc:
+                stamp = self.last_hlc + 1
+        self.last_hlc = stamp
+        if stamp > self._floor:
+            self._move_floor(stamp)
+        self.head = seq
+        self._next = seq + 1
+        self._push(
+            _new_record(
+                Record,
+                (
+                    seq, stamp, None, cls, kind, entity, revision,
+                    prev_seq, path, value, None, self.origin, seq,
+                ),
+            )
+        )  # fmt: skip
+        pending = self._open
+        pending.bytes += len(value) + OPEN_BYTES_EACH
+        if not self._armed:
+            self._arm()
+        elif pending.bytes > BATCH_BYTES_MAX or len(pending.records) >= BATCH_RECORDS_MAX:
+            self._overflow()
+        return seq
+
     def append_remote(self, record: Record, revision: int, prev_seq: int) -> int:
         """Put a record of another log into the open batch, with its own stamp and identity.
 

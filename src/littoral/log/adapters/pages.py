@@ -58,12 +58,13 @@ def rows_of(records: Sequence[Record], numbers: "OriginNumbers") -> Iterator[Pag
         streams.update(found)
     for (cls, origin), stream in streams.items():
         number = numbers.of(origin)
-        whole = len(stream) <= PAGE_RECORDS_MAX
-        if whole and sum(map(len, map(_value, stream))) < PAGE_BYTES_MAX // 2:
-            yield _row(grp, cls, number, stream)
-            continue
-        for start, stop in chunks([len(r.value) + 128 for r in stream]):
-            yield _row(grp, cls, number, stream[start:stop])
+        for start in range(0, len(stream), PAGE_RECORDS_MAX):
+            part = stream[start : start + PAGE_RECORDS_MAX]
+            if sum(map(len, map(_value, part))) < PAGE_BYTES_MAX // 2:
+                yield _row(grp, cls, number, part)
+                continue
+            for first, stop in chunks([len(r.value) + 128 for r in part]):
+                yield _row(grp, cls, number, part[first:stop])
 
 
 def _row(grp: int, cls: int, origin: int, records: Sequence[Record]) -> PageRow:

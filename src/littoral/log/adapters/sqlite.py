@@ -48,6 +48,8 @@ WAL_BYTES_HARD = 16 << 20
 """From here on a commit is followed by a checkpoint: the bound that holds without housekeeping."""
 
 _PUTS_EACH = 64
+_MEASURE_EVERY = 64
+"""Commits between two looks at the file's size: each look is two statements."""
 _PROBE_BYTES = 1 << 20
 
 _UPSERT = " ON CONFLICT(space, key) DO UPDATE SET value = excluded.value"
@@ -84,6 +86,7 @@ class SqliteStore:
         self._head = 0
         self._wal_pages = 0
         self._used_bytes = 0
+        self._applied = 0
 
     # Opening.
 
@@ -194,7 +197,12 @@ class SqliteStore:
             self._usage.added(row)
         if batch.records:
             self._head = batch.records[-1].seq
-        self._used_bytes = _used_bytes(write)
+        self._applied += 1
+        if self._applied % _MEASURE_EVERY == 0:
+            self._used_bytes = _used_bytes(write)
+        else:
+            self._used_bytes += sum(row.stored for row in rows)
+            self._used_bytes += sum(len(put.value) for put in batch.puts if put.value is not None)
         if self._wal_pages * PAGE_BYTES > WAL_BYTES_HARD:
             self._checkpoint(write)
 
