@@ -57,6 +57,9 @@ class World:
     async def authenticate_device(self, username, password) -> DeviceIdentity:
         return DeviceIdentity("T", "d", "ns:d", "device:T:d")
 
+    def authenticate_device_nowait(self, username, password) -> None:
+        return None
+
     def on_change(self, hook) -> None:
         pass
 

@@ -41,6 +41,10 @@ class Devices(Protocol):
         """
         ...
 
+    def authenticate_device_nowait(self, username: str, password: str) -> DeviceIdentity | None:
+        """The same, if it can be said at once; None if it takes a thread's time."""
+        ...
+
     def on_change(self, hook: Callable[[RegistryChange], None]) -> None:
         """Call ``hook`` after every accepted change."""
         ...

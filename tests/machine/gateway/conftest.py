@@ -34,6 +34,9 @@ class Around:
     async def authenticate_device(self, username, password) -> DeviceIdentity:
         return DeviceIdentity("acme", "d1", "org.acme:d1", "device:acme:d1")
 
+    def authenticate_device_nowait(self, username, password) -> None:
+        return None
+
     def on_change(self, hook) -> None:
         pass
 

@@ -114,6 +114,13 @@ class Registry:
         self.hooks: list[Callable[[RegistryChange], None]] = []
         self.gate: asyncio.Event | None = None
         self.asked = 0
+        self.known: set[str] = set()
+
+    def authenticate_device_nowait(self, username: str, password: str) -> DeviceIdentity | None:
+        device, _, tenant = username.partition("@")
+        if username not in self.known or password != "secret":
+            return None
+        return DeviceIdentity(tenant, device, f"org.acme:{device}", f"device:{tenant}:{device}")
 
     async def authenticate_device(self, username: str, password: str) -> DeviceIdentity:
         self.asked += 1

@@ -170,6 +170,26 @@ def test_handshakes_are_bounded_and_the_rest_wait(play):
     play(scene, handshakes_max=2, handshakes_waiting_max=5)
 
 
+def test_who_can_be_recognised_at_once_does_not_wait_behind_guesses(play):
+    async def scene(world):
+        world.registry.gate = asyncio.Event()
+        world.registry.known.add("good@acme")
+        for n in range(4):
+            world.device(V5).send(
+                encode_connect(f"g{n}", username=f"g{n}@acme", password="guess", version=V5)
+            )
+        await world.settle()
+        good = world.device(V5)
+        good.send(encode_connect("good", username="good@acme", password="secret", version=V5))
+        await world.settle()
+        assert good.received()[0].reason == 0
+        assert world.registry.asked == 2
+        world.registry.gate.set()
+        await world.settle()
+
+    play(scene, handshakes_max=2)
+
+
 def test_more_connections_than_allowed_are_closed(play):
     async def scene(world):
         first = await world.connected("d1")

@@ -127,8 +127,11 @@ class MqttDoor:
 
     async def _handshake(self, peer: Peer, username: str, password: str) -> None:
         try:
-            async with self._slots:
-                identity = await self._registry.authenticate_device(username, password)
+            identity = self._registry.authenticate_device_nowait(username, password)
+            if identity is None:
+                # Only who needs argon2 waits for a turn: guesses keep nobody else out.
+                async with self._slots:
+                    identity = await self._registry.authenticate_device(username, password)
         except LittoralError as e:
             peer.refuse(connack_reason(e), reason_text(e))
         except Exception as e:  # noqa: BLE001  # one device's bad luck must not close the door for all
