@@ -17,8 +17,9 @@ from pathlib import Path
 import uvloop
 
 from littoral.edge import Downlink, Enrolment, EnrolmentToken, Scope, Uplink
+from littoral.edge.adapters.authority import open_authority
 from littoral.edge.adapters.certificates import KeySmith
-from littoral.edge.adapters.files import FileIdentity, open_authority
+from littoral.edge.adapters.files import FileIdentity
 from littoral.edge.adapters.websocket import WebSocketDialer, WebSocketListener
 from littoral.edge.ports import PeerIdentity
 from littoral.eventing import Inbox
