@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from littoral.edge import EnrolmentToken, Renewal
+from littoral.edge import EnrolmentToken, Renewal, Smith
 from littoral.edge.adapters.files import FileIdentity
 from littoral.edge.adapters.websocket import WebSocketDialer
-from littoral.edge.ports import Smith
 from littoral.kernel.time import Clock
 from littoral.node import NodeConfig
 

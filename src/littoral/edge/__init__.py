@@ -38,6 +38,7 @@ from littoral.edge.ports import (
     FrameChannel,
     Listener,
     PeerIdentity,
+    Smith,
 )
 from littoral.edge.renewal import Renewal
 from littoral.edge.uplink import BesideSession, Uplink
@@ -72,6 +73,7 @@ __all__ = [
     "Renewal",
     "Scope",
     "SiteAway",
+    "Smith",
     "Uplink",
     "check_url",
     "parse_token",

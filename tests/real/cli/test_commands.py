@@ -100,14 +100,14 @@ def test_refused_manifests_are_told_with_line_and_suggestion(node, tmp_path):
     file.write_text(
         "apiVersion: littoral/v1\nkind: Device\nmetadata: {tenant: DEFAULT_TENANT, name: d}\n"
         "spec:\n  credentals: []\n---\n"
-        "apiVersion: littoral/v1\nkind: Divice\nmetadata: {name: d}\n---\n"
+        "apiVersion: littoral/v1\nkind: Devicce\nmetadata: {name: d}\n---\n"
         "apiVersion: littoral/v1\nkind: Tenant\nmetadata: {name: fine}\nspec: {namespaces: [org.fine]}\n"
     )
     done = node.run("apply", "-f", str(file))
     assert done.code == 1
     first, second = done.err.splitlines()
     assert first.startswith(f"{file}:5: Device DEFAULT_TENANT/d: ") and "'credentials'" in first
-    assert second.startswith(f"{file}:7: Divice d: ") and "'Device'" in second
+    assert second.startswith(f"{file}:7: Devicce d: ") and "'Device'" in second
     assert "tenant/fine created" in done.out and "1 created, 2 refused" in done.out
 
 

@@ -29,8 +29,8 @@ class Node:
         if name == "bad":
             return ApplyResult(
                 result="error",
-                message="Thing has no field 'spec.atributes'.",
-                description="Did you mean 'attributes'?",
+                message="Thing has no field 'spec.features_'.",
+                description="Did you mean 'features'?",
             )
         return ApplyResult(kind="Thing", name=name, result="created")
 
@@ -65,10 +65,10 @@ def test_each_object_has_a_line_and_the_sum_is_last(applied):
 
 def test_a_refusal_names_file_line_and_suggestion_and_stops_nothing(applied):
     refused, out, err, _ = applied(
-        manifest("a") + manifest("bad", "spec:\n  atributes: {}") + manifest("c")
+        manifest("a") + manifest("bad", "spec:\n  features_: {}") + manifest("c")
     )
     assert refused == 1
-    assert "m.yaml:8: Thing bad: Thing has no field 'spec.atributes'. Did you mean" in err
+    assert "m.yaml:8: Thing bad: Thing has no field 'spec.features_'. Did you mean" in err
     assert "thing/c created" in out and "2 created, 1 refused" in out
 
 

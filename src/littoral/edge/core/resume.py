@@ -43,7 +43,7 @@ def resume(
     """Per class, the seq after which to send; and what the peer holds beyond this log.
 
     In a log, ``oseq`` of an own record is its ``seq``, and seqs go on over epochs; so one position
-    stands for all epochs of the chain. A node that was restored re-uses seqs, never an epoch: what
+    stands for all epochs of the chain. A node that was restored reuses seqs, never an epoch: what
     the peer holds of an epoch beyond its end here, or of an epoch not in the chain, is lost here.
     """
     ends = {e.origin: (head if e.end is None else e.end) for e in epochs}
