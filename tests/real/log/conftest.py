@@ -1,7 +1,9 @@
 """A writer in a process of its own, that says which records it saw committed."""
 
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,22 +21,36 @@ class Writer:
             stderr=subprocess.PIPE,
         )
         self.acknowledged = 0
+        self._rest = b""
 
     def read_until(self, wanted):
         """Read its lines until it has acknowledged so many records."""
         while self.acknowledged < wanted:
-            line = self.process.stdout.readline()
-            if not line:
+            data = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not data:
                 raise AssertionError(self.process.stderr.read().decode())
-            self.acknowledged = int(line)
+            self._take(data)
+
+    def drain(self):
+        """Read what it has said until now, without waiting for more."""
+        handle = self.process.stdout.fileno()
+        os.set_blocking(handle, False)
+        with suppress(BlockingIOError):
+            while data := os.read(handle, 1 << 16):
+                self._take(data)
+        os.set_blocking(handle, True)
 
     def kill(self):
         """SIGKILL it, and read what it had said before."""
         self.process.kill()
-        for line in self.process.stdout.read().split(b"\n")[:-1]:
-            self.acknowledged = int(line)
+        self._take(self.process.stdout.read())
         self.process.wait()
         self.close()
+
+    def _take(self, data):
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.acknowledged = int(line)
 
     def close(self):
         self.process.stdout.close()
