@@ -49,7 +49,7 @@ def test_every_limit_is_named_in_a_table():
 
 
 def decisions():
-    return sorted((ROOT / "docs" / "adr").glob("*.md"))
+    return sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 
 
 @pytest.mark.parametrize("file", decisions(), ids=lambda f: f.stem)
@@ -67,6 +67,26 @@ def test_a_decision_has_its_header_and_sections(file):
 def test_decisions_have_one_number_each():
     numbers = [file.name[:4] for file in decisions()]
     assert len(numbers) == len(set(numbers))
+
+
+def test_the_index_of_decisions_has_each_with_its_title_and_status():
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+    for file in decisions():
+        lines = file.read_text().splitlines()
+        status, date, _ = lines[2].removeprefix("Status: ").split(" · ", 2)
+        row = f"| [{file.name[:4]}]({file.name}) | {lines[0][8:]} | {status} | {date} |"
+        assert row in index, f"docs/adr/README.md lacks: {row}"
+
+
+def test_links_between_documents_lead_somewhere():
+    documents = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+    ]
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
 def test_fragments_of_the_changelog_are_named_and_not_empty():
