@@ -6,7 +6,6 @@ Parsing, routing, pending acknowledgements and their write are measured; twin, l
 not. Messages carry 150 bytes of JSON.
 """
 
-
 import argparse
 import asyncio
 import time

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from littoral.edge import Downlink, Enrolment, EnrolmentToken, LinkSettings, Uplink, scope_of
-from littoral.edge.adapters.certificates import KeySmith
 from littoral.edge.adapters.authority import open_authority
+from littoral.edge.adapters.certificates import KeySmith
 from littoral.edge.adapters.files import FileIdentity
 from littoral.edge.adapters.websocket import WebSocketDialer, WebSocketListener
 from littoral.eventing import Inbox

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from littoral.edge import CloudNotTrusted, EnrolmentRefused, EnrolmentToken, LinkUnreachable
-from littoral.edge.adapters.certificates import new_authority
 from littoral.edge.adapters.authority import open_authority
+from littoral.edge.adapters.certificates import new_authority
 from littoral.edge.errors import CertificateRefused
 from littoral.kernel.ids import NodeId
 
