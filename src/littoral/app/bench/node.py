@@ -42,6 +42,8 @@ class NodeProcess:
     directory: Path
     http_port: int
     mqtt_port: int
+    link_port: int = 0
+    """Where a cloud takes its sites; 0 for a site."""
     python: str = sys.executable
     environment: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
@@ -124,7 +126,7 @@ class NodeProcess:
 
 def cloud_process(directory: Path, *extra: str, python: str = sys.executable) -> NodeProcess:
     """A cloud node on free ports of the loopback, with the development identities."""
-    http, mqtt = free_port(), free_port()
+    http, mqtt, link = free_port(), free_port(), free_port()
     return NodeProcess(
         name="cloud",
         arguments=(
@@ -136,11 +138,14 @@ def cloud_process(directory: Path, *extra: str, python: str = sys.executable) ->
             f"127.0.0.1:{http}",
             "--mqtt",
             f"127.0.0.1:{mqtt}",
+            "--link",
+            f"127.0.0.1:{link}",
             *extra,
         ),
         directory=directory,
         http_port=http,
         mqtt_port=mqtt,
+        link_port=link,
         python=python,
     )
 

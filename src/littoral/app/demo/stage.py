@@ -13,7 +13,6 @@ from littoral.app.bench.node import (
     site_process,
     tenant,
 )
-from littoral.app.bench.processes import free_port
 from littoral.app.demo.model import DeviceSpec
 from littoral.app.demo.proxy import Cable
 
@@ -46,7 +45,6 @@ class Stage:
     cloud: NodeProcess
     sites: dict[str, NodeProcess]
     cable: Cable
-    link_port: int
 
     @property
     def nodes(self) -> list[NodeProcess]:
@@ -55,15 +53,13 @@ class Stage:
 
 def build(directory: Path) -> Stage:
     """Choose ports and command lines; nothing is started yet."""
-    link_port = free_port()
     cloud = cloud_process(directory / "cloud")
-    cloud.environment = {"LITTORAL_LINK__LISTEN": f"127.0.0.1:{link_port}"}
-    return Stage(cloud, {}, Cable(link_port), link_port)
+    return Stage(cloud, {}, Cable(cloud.link_port))
 
 
 def add_site(stage: Stage, directory: Path, cast: Cast, functions: Path | None) -> NodeProcess:
     """Ask the cloud for a token and make the site's node, which enrols itself with it."""
-    port = stage.cable.port if cast.site == SITE_ONE else stage.link_port
+    port = stage.cable.port if cast.site == SITE_ONE else stage.cloud.link_port
     environment = {
         "LITTORAL_LINK__RETRY_S_MAX": RETRY_S_MAX,
         "LITTORAL_LINK__URL": f"wss://127.0.0.1:{port}",
