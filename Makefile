@@ -8,7 +8,7 @@ SEEDS  ?= 1000
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo up check test sim bench fix pins clean
+.PHONY: help setup peers demo up check test sim bench fix docs pins clean
 
 help:
 	@echo "make setup   create .venv with the littoral command in it"
@@ -18,6 +18,7 @@ help:
 	@echo "make test    everything (under 8 minutes)"
 	@echo "make sim     SEEDS=5000: more virtual worlds"
 	@echo "make bench   every figure of docs/benchmarks.md, on this machine"
+	@echo "make docs    write docs/reference and CHANGELOG.md from the code and changes/"
 	@echo "make fix     format and mend what the linter can"
 
 setup: $(VENV)/.ready
@@ -65,6 +66,9 @@ bench: setup peers
 
 fix: setup
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+docs: setup
+	$(BIN)/python docs/generate.py
 
 # The pins hold names, versions and hashes only: no address of any package host.
 pins:

@@ -53,7 +53,10 @@ def test_the_variables_of_the_command_line_are_no_settings(found):
     ("given", "parts"),
     [
         ({"text": "[mqtt]\nlisten_at = 1\n"}, ("node.toml sets mqtt.listen_at", "mqtt.listen?")),
-        ({"environment": {"LITTORAL_NAMEE": "x"}}, ("LITTORAL_NAMEE sets namee", "Did you mean name?")),
+        (
+            {"environment": {"LITTORAL_NAMEE": "x"}},
+            ("LITTORAL_NAMEE sets namee", "Did you mean name?"),
+        ),
         ({"environment": {"LITTORAL_ZZZZ": "x"}}, ("littoral config lists them all",)),
         (
             {"environment": {"LITTORAL_MQTT__CONNECTIONS_MAX": "many"}},
