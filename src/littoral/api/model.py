@@ -14,6 +14,13 @@ HEADER_BYTES_MAX = 16 * 1024
 BODY_BYTES_MAX = 64 * 1024
 """Body of a request that is neither a thing, a policy nor a message."""
 
+DISCARD_BYTES_MAX = 8 * 1024 * 1024
+"""How much of a body that is too large is still taken in, and thrown away, so that its sender reads
+the refusal: a connection that is closed with unread bytes is reset, and the refusal lost."""
+
+DISCARD_S_MAX = 2.0
+"""How long that may take."""
+
 BODY_S_MAX = 30.0
 """How long a body may take to come; of a bulk apply, how long it may stop in between."""
 

@@ -4,6 +4,7 @@ Rule: nothing here knows things, policies or users; it is the grammar of Ditto's
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -19,6 +20,8 @@ from littoral.api.errors import (
 )
 from littoral.api.model import (
     BODY_S_MAX,
+    DISCARD_BYTES_MAX,
+    DISCARD_S_MAX,
     HEADER_BYTES_MAX,
     HEADERS_MAX,
     TIMEOUT_S_MAX,
@@ -137,12 +140,14 @@ class Request:
         """Read the body, at most ``limit`` bytes of it.
 
         Raises:
-            BodyTooLarge: it is longer, or says that it will be; the rest was not read.
+            BodyTooLarge: it is longer, or says that it will be; the rest was not kept.
             BodyLate: it did not come within `BODY_S_MAX`, however many pieces came.
             PeerGone: the caller hung up.
         """
         announced = self.headers.get("content-length", "0")
         if announced.isdigit() and int(announced[:18]) > limit:
+            if int(announced[:18]) <= DISCARD_BYTES_MAX and "expect" not in self.headers:
+                await self._discard()
             raise too_large(f"the body has {announced[:18]} bytes; {limit} are allowed.")
         chunks: list[bytes] = []
         size = 0
@@ -152,6 +157,8 @@ class Request:
                     chunk, more = await self._piece()
                     size += len(chunk)
                     if size > limit:
+                        if more:
+                            await self._discard()
                         raise too_large(f"the body is longer than {limit} bytes.")
                     chunks.append(chunk)
                     if not more:
@@ -170,6 +177,15 @@ class Request:
                 return await self._piece()
         except TimeoutError:
             raise BodyLate(f"the body stopped for {BODY_S_MAX:g}s.") from None
+
+    async def _discard(self) -> None:
+        """Take in what is left of a body, in bounds; a sender reads the answer only after it."""
+        size, more = 0, True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_S_MAX):
+                while more and size <= DISCARD_BYTES_MAX:
+                    chunk, more = await self._piece()
+                    size += len(chunk)
 
     async def _piece(self) -> tuple[bytes, bool]:
         message = await self._receive()

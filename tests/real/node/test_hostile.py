@@ -5,6 +5,7 @@ import json
 from contextlib import suppress
 from random import Random
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
@@ -42,6 +43,8 @@ def shared(make_world, tmp_path_factory):
     async def begin():
         await world.started(node)
         world.populate(node, DEVICES)
+        # The first use of argon2 costs 20 MB for good.
+        await world.request(node, "GET", THINGS, auth=("ditto", "wrong"))
         for path in ("/api/2/things", "/api/littoral/v1/status", "/metrics"):
             await world.request(node, "GET", path)
 
@@ -168,16 +171,18 @@ def test_ten_thousand_random_and_mutated_packets_harm_nobody(world, target):
             with suppress(ConnectionError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", target.mqtt_port)
                 try:
-                    if random.random() < 0.6:
+                    if random.random() < 0.8:
                         writer.write(packets[0])
                         await asyncio.wait_for(reader.read(64), 20)
-                    for _ in range(random.randint(4, 16)):
-                        writer.write(mutated(random, random.choice(packets), packets))
-                        sent += 1
-                        await writer.drain()
-                        await asyncio.sleep(0)
-                        if reader.at_eof():
-                            break
+                    while sent < PACKETS and not reader.at_eof():
+                        # Several in one piece too: what follows a packet must not suffer from it.
+                        count = random.choice((1, 1, 1, 2, 3))
+                        chosen = random.choices(packets, k=count)
+                        writer.write(b"".join(mutated(random, one, packets) for one in chosen))
+                        sent += count
+                        with suppress(TimeoutError):
+                            # It answers, or ends the connection, or says nothing for a moment.
+                            await asyncio.wait_for(reader.read(4096), 0.02)
                 finally:
                     writer.transport.abort()
 
@@ -196,10 +201,10 @@ def test_what_is_too_large_or_malformed_is_named_to_mqtt_5_and_cut_off_in_3_1_1(
         (large, Reason.PACKET_TOO_LARGE),
         (large[:5], Reason.PACKET_TOO_LARGE),  # refused before it is there
         (b"\x32\xff\xff\xff\x7f", Reason.PACKET_TOO_LARGE),
-        (b"\x32\xff\xff\xff\xff\x01", Reason.MALFORMED_PACKET),
+        (b"\x32\xff\xff\xff\xff\x01", Reason.MALFORMED),
         (encode_publish("t/\xff".encode("latin-1"), b"{}", packet_id=1, version=V5), None),
         (b"\x34\x05\x00\x01t\x00\x01", Reason.QOS_NOT_SUPPORTED),
-        (b"\x36\x05\x00\x01t\x00\x01", Reason.MALFORMED_PACKET),
+        (b"\x36\x05\x00\x01t\x00\x01", Reason.MALFORMED),
         (b"\xf0\x00", None),
         (b"\x00\x00", None),
     ]
@@ -293,14 +298,17 @@ def test_http_bounds_uris_headers_and_bodies(world, target):
         assert await status("GET", THINGS, headers={"x-long": "y" * 17_000}) == 431
         thing = f"{THINGS}/org.plant:big"
         assert await status("PUT", thing, json={"attributes": {"a": "b" * 110_000}}) == 413
-        assert await status("PUT", thing, content=b"x" * (20 << 20)) == 413
+        assert await status("PUT", thing, content=b"x" * (4 << 20)) == 413
+        # So much that its sender may see the connection reset before it reads the answer.
+        with suppress(httpx.TransportError):
+            assert await status("PUT", thing, content=b"x" * (40 << 20)) == 413
 
         async def endless():
             with suppress(ConnectionError):
                 for _ in range(1000):
                     yield b"[" * 65_536
 
-        with suppress(Exception):
+        with suppress(httpx.TransportError):
             assert await status("PUT", thing, content=endless()) == 413
         # What no client library sends.
         head = b"PUT /api/2/things/org.plant:x HTTP/1.1\r\nHost: x\r\n"
@@ -509,11 +517,12 @@ def test_ids_and_paths_at_their_limits_are_taken_and_over_them_refused(world, ta
         assert await put("/org.plant:limits2", {}) == 201
         base = "/org.plant:limits2/attributes"
         for levels, wanted in ((64, {201, 204}), (65, {400, 413})):
-            # The document's own level and "attributes" count too.
             inner = 1
-            for _ in range(levels - 2):
+            for _ in range(levels):
                 inner = {"a": inner}
             assert await put(base, inner) in wanted, levels
+            assert await put(base, {}) == 204
+            assert await put("/org.plant:limits2/" + "/".join(["attributes"] * levels), 1) in wanted
         assert await put(base, {}) in (201, 204)
         key = "k" * 7000
         assert await put(f"{base}/{key}", 1) == 201
@@ -557,9 +566,7 @@ def test_mqtt_names_at_and_over_their_limits(world, target):
             (ack,) = await answers(reader, codec, 1)
             assert isinstance(ack, Ack) and ack.packet_id == number
             assert good is None or (ack.reason == 0) == good, (feature[:10], ack)
-        for number, topic in enumerate(
-            ("x", "t/" + "y" * 60_000, "t//", "command///res", "$SYS"), 20
-        ):
+        for number, topic in enumerate(("x", "t/" + "y" * 60_000, "command///res", "$SYS"), 20):
             writer.write(encode_publish(topic, b"{}", packet_id=number, version=V5))
             said = await answers(reader, codec, 1)
             assert said and said[0].reason >= 0x80, topic[:20]
