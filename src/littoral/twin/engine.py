@@ -109,6 +109,7 @@ class Engine:
 
     def touch_ids(self, hot: Hot) -> None:
         """Note that only the message ids of ``hot`` changed, with the newest record."""
+        hot.ids_seq = self.log.head
         if not hot.dirty_since:
             hot.dirty_since = self.log.head
             self.dirty[hot.entity] = hot
@@ -401,7 +402,9 @@ class Engine:
         """A commit failed: what was decided on top of it is void. Drop it and look anew."""
         del error
         committed = self.log.committed
-        void = frozenset(e for e, h in self.hot.items() if h.last_seq > committed)
+        void = frozenset(
+            e for e, h in self.hot.items() if h.last_seq > committed or h.ids_seq > committed
+        )
         # A flush in the failed batch is void too: whoever is clean in memory may be behind on disk.
         flushed = frozenset(e for e, h in self.hot.items() if not h.dirty_since)
         for entity in void | flushed:

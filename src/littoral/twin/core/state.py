@@ -34,6 +34,7 @@ class Hot:
         "gone",
         "id",
         "ids",
+        "ids_seq",
         "lanes",
         "last_seq",
         "modified_ms",
@@ -58,6 +59,8 @@ class Hot:
         self.pending_bytes = 0
         self.device_times: dict[str, int] | None = None
         self.ids: dict[str, None] | None = None
+        self.ids_seq = 0
+        """The newest record that changed nothing here but the ids."""
         self.dirty_since = 0
         self.used = True
         self.gone = False
