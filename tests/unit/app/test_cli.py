@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -56,6 +57,15 @@ def test_a_refusal_is_one_line_and_exit_code_1(capsys):
     assert (code, out) == (1, "")
     assert err.startswith("littoral: there is no node at http://127.0.0.1:1: ")
     assert err.endswith("with --url or LITTORAL_URL.\n") and err.count("\n") == 1
+
+
+def test_an_edge_without_the_command_line_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "littoral.app.cli")
+    code, out, err = ran(capsys, "get", "things")
+    assert (code, out) == (2, "")
+    assert "typer is missing" in err and "littoral[cli]" in err and err.count("\n") == 1
+    assert ran(capsys, "version")[0] == 0
 
 
 def test_settings_are_shown_with_their_sources(capsys, monkeypatch, tmp_path):
