@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from littoral.kernel.errors import LittoralError, Unavailable
+from littoral.log import LogBroken, LogFull
 from littoral.log.adapters.sqlite import SqliteStore
 from littoral.node import Node, NodeConfig, NodePorts, compose
 from littoral.simulate.committer import VirtualCommitter
@@ -20,8 +21,8 @@ from littoral.simulate.time import VirtualClock
 MQTT_PORT = 1883
 LINK_PORT = 8883
 
-COMMIT_S_MAX = 0.02
-"""The longest commit of a virtual disk."""
+RESPAWN_S = 0.5
+"""After a node ended because its disk failed, somebody starts it again."""
 
 T = TypeVar("T")
 MakeStore = Callable[[DiskFiles], SqliteStore]
@@ -39,6 +40,7 @@ class Machine:
     Args:
         name: of the node and of the host.
         cloud: the host that this one links to; None for the cloud itself.
+        commit_s_max: the longest commit of its disk.
         make_store: how a node opens its log, for tests that plant a bug.
         prepare: called with every node that was composed, for the same.
     """
@@ -51,12 +53,14 @@ class Machine:
         source: random.Random,
         clock: VirtualClock,
         cloud: str | None = None,
+        commit_s_max: float = 0.02,
         make_store: MakeStore | None = None,
         prepare: Callable[[Node], None] | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.cloud = cloud
+        self._commit_s_max = commit_s_max
         self.disk = Disk(source, on_power_cut=self._ceased)
         self.boots = 0
         self.up = asyncio.Event()
@@ -78,7 +82,13 @@ class Machine:
         """Boot whenever there is power, until cancelled."""
         while True:
             await self._power.wait()
-            life = self._boot()
+            try:
+                life = self._boot()
+            except (LogBroken, LogFull) as e:
+                # The real program says so and exits; whoever supervises it starts it again.
+                self._network.note(f"{self.name} cannot start: {e}")
+                await asyncio.sleep(RESPAWN_S)
+                continue
             try:
                 async with asyncio.TaskGroup() as tasks:
                     running = tasks.create_task(life.node.run(), name=f"{self.name} runs")
@@ -150,12 +160,15 @@ class Machine:
         return result
 
     def _boot(self) -> "_Life":
-        self.disk.power_on()
+        if not self.disk.power:
+            self.disk.power_on()
+        elif self.boots:
+            self.disk.kill_process()
         self._network.power_on(self.name)
         self.boots += 1
         loop = self._network.loop
         files = DiskFiles(self.disk)
-        committer = VirtualCommitter(loop, self._source, latency_s_max=COMMIT_S_MAX)
+        committer = VirtualCommitter(loop, self._source, latency_s_max=self._commit_s_max)
         # Known before the node is made: opening it writes, and the power may go at any write.
         life = self._life = _Life(files, committer, self._make_store(files), loop.create_future())
         dialer: VirtualDialer | None = None
@@ -177,6 +190,7 @@ class Machine:
                 dialer=dialer,
             ),
         )
+        life.node.log.on_broken(lambda error: self._broken(life, error))
         opened = life.node.log.opened
         self._network.note(f"{self.name} is up at {opened.head} as {life.node.log.origin}")
         if opened.salvage is not None:
@@ -187,6 +201,13 @@ class Machine:
             life.door = self._network.listen(self.name, MQTT_PORT, life.node.mqtt.protocol_factory)
             self.up.set()
         return life
+
+    def _broken(self, life: "_Life", error: LittoralError) -> None:
+        """The disk failed: as the real program does, end at once, and be started again."""
+        if life is self._life and not life.over.done():
+            self._network.note(f"{self.name} ends: {error}")
+            self.kill()
+            self._network.loop.call_later(RESPAWN_S, self.restart)
 
     def _ceased(self) -> None:
         """The power went, maybe in the middle of a write: whatever the node does is not seen."""

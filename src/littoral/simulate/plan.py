@@ -4,9 +4,13 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
+from littoral.kernel.limits import SKEW_MS_MAX
 from littoral.simulate.network import Conditions
 
 CLOUD = "cloud"
+
+FAR_MS = 2 * SKEW_MS_MAX
+"""How wrong clocks are where they are so wrong that the link refuses their stamps."""
 
 
 class Trouble(StrEnum):
@@ -20,6 +24,8 @@ class Trouble(StrEnum):
     POWER_CUT_AT_WRITE = "cut the power, in the middle of a write, of"
     KILL = "kill the node of"
     CLOCK_JUMP = "set the clock of"
+    DISK_FULL = "fill the disk of"
+    SYNC_FAILS = "let a sync fail at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Fault:
     host: str
     lasts_s: float = 0.0
     amount: int = 0
-    """Operations of the disk until the power goes, or ms by which the clock jumps."""
+    """Operations until the power goes, ms by which a clock jumps, or bytes that a disk has left."""
 
     def __str__(self) -> str:
         amount = f" ({self.amount:+d})" if self.amount else ""
@@ -94,6 +100,8 @@ class HostPlan:
     namespace: str
     skew_ms: int
     drift_ppm: float
+    commit_s_max: float
+    """The longest commit of its disk."""
     to_cloud: Conditions
     to_devices: Conditions
 
@@ -114,19 +122,27 @@ class Plan:
     """Whether the nodes are stopped in order, or lose power, before they are judged again."""
 
 
-def draw(seed: int, *, sites: int = 2) -> Plan:
-    """Draw a world; the same seed is the same world."""
+def draw(seed: int, *, sites: int = 2, far_clocks: bool = False) -> Plan:
+    """Draw a world; the same seed is the same world.
+
+    Args:
+        seed: which one.
+        sites: besides the cloud.
+        far_clocks: whether a clock may be so wrong that its stamps are refused.
+    """
     source = random.Random(f"plan {seed}")
     lasts_s = source.uniform(4.0, 20.0)
     hosts = tuple(
-        _host(source, CLOUD if n == 0 else f"site-{n}", f"s{n}") for n in range(sites + 1)
+        _host(source, CLOUD if n == 0 else f"site-{n}", f"s{n}", far_clocks=far_clocks)
+        for n in range(sites + 1)
     )
+    faults = [_fault(source, hosts, lasts_s) for _ in range(source.randint(1, 6))]
+    moments = _Moments(source, lasts_s, [fault.at_s for fault in faults])
     devices = tuple(
-        _device(source, host, n, lasts_s) for host in hosts[1:] for n in range(source.randint(1, 2))
+        _device(source, host, n, moments) for host in hosts[1:] for n in range(source.randint(1, 2))
     )
     things = [device.thing for device in devices]
-    writes = [_write(source, n, devices, lasts_s) for n in range(source.randint(2, 12))]
-    faults = [_fault(source, hosts, lasts_s) for _ in range(source.randint(1, 6))]
+    writes = [_write(source, n, devices, moments) for n in range(source.randint(2, 12))]
     return Plan(
         seed=seed,
         hosts=hosts,
@@ -134,21 +150,37 @@ def draw(seed: int, *, sites: int = 2) -> Plan:
         faults=tuple(sorted(faults, key=lambda fault: fault.at_s)),
         writes=tuple(sorted(writes, key=lambda write: write.at_s)),
         commands=tuple(
-            Command(source.uniform(1.0, lasts_s), source.choice(things), n)
-            for n in range(source.randint(0, 4))
+            Command(moments.draw(), source.choice(things), n) for n in range(source.randint(0, 4))
         ),
         lasts_s=lasts_s,
         ends_cleanly=source.random() < 0.3,
     )
 
 
-def _host(source: random.Random, name: str, namespace: str) -> HostPlan:
-    skew_ms = source.choice((0, 0, source.randint(-3000, 3000), source.randint(-120_000, 120_000)))
+class _Moments:
+    """When things happen: at any time, or together, just where something goes wrong."""
+
+    def __init__(self, source: random.Random, lasts_s: float, faults_s: list[float]) -> None:
+        self._source = source
+        self._lasts_s = lasts_s
+        self._faults_s = faults_s
+
+    def draw(self) -> float:
+        if self._source.random() < 0.5:
+            return self._source.uniform(0.0, self._lasts_s)
+        at_s = self._source.choice(self._faults_s) + self._source.uniform(-0.3, 0.3)
+        return min(max(at_s, 0.0), self._lasts_s)
+
+
+def _host(source: random.Random, name: str, namespace: str, *, far_clocks: bool) -> HostPlan:
+    far_ms = FAR_MS if far_clocks else 120_000
+    skew_ms = source.choice((0, 0, source.randint(-3000, 3000), source.randint(-far_ms, far_ms)))
     return HostPlan(
         name,
         namespace,
         skew_ms,
         source.uniform(-200.0, 200.0),
+        source.choice((0.005, 0.02, 0.3)),
         _conditions(source, 0.08),
         _conditions(source, 0.02),
     )
@@ -165,13 +197,13 @@ def _conditions(source: random.Random, latency_s: float) -> Conditions:
     )
 
 
-def _device(source: random.Random, host: HostPlan, number: int, lasts_s: float) -> DevicePlan:
+def _device(source: random.Random, host: HostPlan, number: int, moments: _Moments) -> DevicePlan:
     name = f"{host.namespace}:d{number}" if source.random() < 0.5 else f"d{number}"
     thing = name if ":" in name else f"{host.namespace}:{name}"
     count = source.randint(3, 20)
     burst = source.random() < 0.3
-    start_s = source.uniform(0.0, lasts_s)
-    times = sorted(start_s if burst else source.uniform(0.0, lasts_s) for _ in range(count))
+    start_s = moments.draw()
+    times = sorted(start_s if burst else moments.draw() for _ in range(count))
     return DevicePlan(
         name,
         host.name,
@@ -206,7 +238,7 @@ _PATHS = (
 
 
 def _write(
-    source: random.Random, number: int, devices: tuple[DevicePlan, ...], lasts_s: float
+    source: random.Random, number: int, devices: tuple[DevicePlan, ...], moments: _Moments
 ) -> Write:
     device = source.choice(devices)
     path = source.choice(_PATHS)
@@ -224,7 +256,7 @@ def _write(
     if path != "/" and source.random() < 0.15:
         value = None
     host = source.choice((CLOUD, device.site))
-    return Write(source.uniform(0.5, lasts_s), host, device.thing, path, value, token, is_merge)
+    return Write(moments.draw(), host, device.thing, path, value, token, is_merge)
 
 
 def _fault(source: random.Random, hosts: tuple[HostPlan, ...], lasts_s: float) -> Fault:
@@ -241,5 +273,11 @@ def _fault(source: random.Random, hosts: tuple[HostPlan, ...], lasts_s: float) -
         case Trouble.POWER_CUT | Trouble.KILL:
             return Fault(at_s, trouble, host.name, source.uniform(0.1, 5.0))
         case Trouble.CLOCK_JUMP:
-            amount = source.choice((source.randint(-5000, 5000), source.randint(-90_000, 90_000)))
+            # Several of them together stay below what the link refuses.
+            amount = source.choice((source.randint(-5000, 5000), source.randint(-25_000, 25_000)))
             return Fault(at_s, trouble, host.name, amount=amount)
+        case Trouble.DISK_FULL:
+            lasts = source.uniform(0.5, 8.0)
+            return Fault(at_s, trouble, host.name, lasts, source.randint(0, 20_000))
+        case Trouble.SYNC_FAILS:
+            return Fault(at_s, trouble, host.name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from littoral.eventing import Message
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import Subject
+from littoral.kernel.limits import SKEW_MS_MAX
 from littoral.node import Node
 from littoral.simulate.devices import Account, VirtualDevice
 from littoral.simulate.judge import Verdict, judge, judge_memory
@@ -29,10 +30,12 @@ from littoral.simulate.plan import (
 from littoral.simulate.time import VirtualClock
 from littoral.twin import Caller
 
-QUIET_WITHIN_S = 240.0
+QUIET_WITHIN_S = 1200.0
 """Virtual time after the last fault within which everything must have arrived."""
 
-QUIET_LOOK_S = 0.5
+QUIET_LOOK_S, QUIET_LOOK_S_MAX = 0.5, 10.0
+"""How often the world looks whether it is quiet."""
+
 COMMAND_S = 5.0
 PERSON = Caller(frozenset((Subject("nginx:ditto"),)))
 _PASSWORD = "virtual"  # noqa: S105  # nobody's
@@ -62,6 +65,7 @@ class World:
                 source=loop.random,
                 clock=VirtualClock(loop, skew_ms=host.skew_ms, drift_ppm=host.drift_ppm),
                 cloud=None if host.name == CLOUD else CLOUD,
+                commit_s_max=host.commit_s_max,
                 make_store=make_store,
                 prepare=prepare,
             )
@@ -202,20 +206,19 @@ class World:
         lasts_s = min(fault.lasts_s, remaining_s)
         match fault.trouble:
             case Trouble.CUT_LINK:
-                self.network.cut(fault.host, CLOUD)
-                await asyncio.sleep(lasts_s)
-                self.network.heal(fault.host, CLOUD)
+                await self._cut([(fault.host, CLOUD)], lasts_s)
             case Trouble.CUT_DEVICES:
-                for name in self._hosts_at(fault.host):
-                    self.network.cut(name, fault.host)
-                await asyncio.sleep(lasts_s)
-                for name in self._hosts_at(fault.host):
-                    self.network.heal(name, fault.host)
+                await self._cut(self._device_paths(fault.host), lasts_s)
             case Trouble.RESET_LINK:
-                self.network.reset(fault.host, CLOUD)
+                await self._reset_often([(fault.host, CLOUD)], lasts_s)
             case Trouble.RESET_DEVICES:
-                for name in self._hosts_at(fault.host):
-                    self.network.reset(name, fault.host)
+                await self._reset_often(self._device_paths(fault.host), lasts_s)
+            case _:
+                await self._break(machine, fault, lasts_s)
+
+    async def _break(self, machine: Machine, fault: Fault, lasts_s: float) -> None:
+        """What goes wrong inside one host."""
+        match fault.trouble:
             case Trouble.POWER_CUT:
                 machine.cut_power()
                 await asyncio.sleep(lasts_s)
@@ -230,9 +233,31 @@ class World:
                 machine.restart()
             case Trouble.CLOCK_JUMP:
                 machine.clock.jump(fault.amount)
+            case Trouble.DISK_FULL:
+                machine.disk.bytes_max = machine.disk.bytes_used + fault.amount
+                await asyncio.sleep(lasts_s)
+                machine.disk.bytes_max = None
+            case Trouble.SYNC_FAILS:
+                machine.disk.fail_syncs(1)
+            case _:
+                raise AssertionError(f"{fault} is not of one host")
 
-    def _hosts_at(self, site: str) -> list[str]:
-        return [_host_of(device) for device in self.plan.devices if device.site == site]
+    async def _cut(self, paths: list[tuple[str, str]], lasts_s: float) -> None:
+        for one, other in paths:
+            self.network.cut(one, other)
+        await asyncio.sleep(lasts_s)
+        for one, other in paths:
+            self.network.heal(one, other)
+
+    async def _reset_often(self, paths: list[tuple[str, str]], lasts_s: float) -> None:
+        until_s = self.loop.time() + lasts_s
+        while self.loop.time() <= until_s:
+            for one, other in paths:
+                self.network.reset(one, other)
+            await asyncio.sleep(self.loop.random.choice((0.05, 0.2, 1.0)))
+
+    def _device_paths(self, site: str) -> list[tuple[str, str]]:
+        return [(_host_of(device), site) for device in self.plan.devices if device.site == site]
 
     async def _write(self, start_s: float, write: Write) -> None:
         await self._at(start_s, write.at_s)
@@ -276,20 +301,25 @@ class World:
     # -- how it ends --------------------------------------------------------------------------
 
     def _mend(self) -> None:
-        """The faults end."""
+        """The faults end; a clock that is very wrong is set right."""
         self.note("everything is mended")
         for machine in self.machines.values():
             machine.restart()
+            error_ms = machine.clock.error_ms()
+            if abs(error_ms) > SKEW_MS_MAX // 2:
+                machine.clock.jump(-error_ms)
         for site in self.sites:
             self.network.heal(site.name, CLOUD)
-            for name in self._hosts_at(site.name):
-                self.network.heal(name, site.name)
+            for one, other in self._device_paths(site.name):
+                self.network.heal(one, other)
 
     async def _quiet(self) -> None:
         """Wait until every outbox is empty, and every node has what it should have."""
+        look_s = QUIET_LOOK_S
         while (why := self._unquiet()) is not None:
             self.waits_for = why
-            await asyncio.sleep(QUIET_LOOK_S)
+            await asyncio.sleep(look_s)
+            look_s = min(1.2 * look_s, QUIET_LOOK_S_MAX)
         self.waits_for = ""
         self.note("quiet")
 
@@ -372,6 +402,7 @@ def _payload(publish: Publish, number: int) -> tuple[bytes, str | None]:
 def run_world(
     seed: int,
     *,
+    far_clocks: bool = False,
     trace: Callable[[str], None] | None = None,
     make_store: MakeStore | None = None,
     prepare: Callable[[Node], None] | None = None,
@@ -380,6 +411,7 @@ def run_world(
 
     Args:
         seed: which world.
+        far_clocks: whether clocks may be so wrong that the link refuses their stamps.
         trace: told line by line what happens.
         make_store: how nodes open their logs; for tests that plant a bug.
         prepare: called with every node that was composed; for tests that plant a bug.
@@ -388,7 +420,7 @@ def run_world(
         Stuck, Late: something did not arrive.
         AssertionError, ExceptionGroup: a node failed.
     """
-    plan = draw(seed)
+    plan = draw(seed, far_clocks=far_clocks)
     worlds: list[World] = []
 
     async def main() -> Verdict:
