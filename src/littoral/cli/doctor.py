@@ -100,9 +100,20 @@ def _log(log: Any) -> Iterator[Finding]:
 
 def _link(name: str, link: Any) -> Iterator[Finding]:
     if not link["session"]:
-        yield Finding("fail", f"no session with {name}: {link['last_error'] or 'never seen'}")
+        reason = (link["last_error"] or "it was never seen").rstrip(".")
+        yield Finding(
+            "fail",
+            f"no session with {name}: {reason}.",
+            f"See that {name} runs and that the site reaches the cloud; nothing is lost meanwhile.",
+        )
         return
     yield Finding("ok", f"a session with {name}, {link['backlog_records']:,} records wait.")
+    if not link["flow"]:
+        yield Finding(
+            "warn",
+            f"nothing moves between here and {name}.",
+            "See `littoral status` on both sides.",
+        )
     skew = link["skew_ms"]
     if skew is not None and abs(skew) > SKEW_MS_WARN:
         yield Finding(
