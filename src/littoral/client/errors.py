@@ -19,7 +19,7 @@ class ApiError(ClientError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.code = code  # type: ignore[misc]  # the node's own code, not ours
+        self.code = code
         self.correlation_id = correlation_id
 
 

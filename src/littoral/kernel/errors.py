@@ -33,9 +33,10 @@ class LittoralError(Exception):
         facts: values that a program may branch on; shown in problem bodies.
 
     ``code`` is stable and never reused; where Eclipse Ditto names the same refusal, it is Ditto's.
+    It belongs to the class, but where Ditto has one per part of a thing, to the instance.
     """
 
-    code: ClassVar[str] = "littoral.error"
+    code: str = "littoral.error"
     kind: ClassVar[Kind] = Kind.INVALID
     retryable: ClassVar[bool] = False
 

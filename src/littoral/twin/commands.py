@@ -21,7 +21,6 @@ from littoral.twin.engine import Engine
 from littoral.twin.errors import (
     HistoryNotFound,
     NotModifiable,
-    NotModified,
     PreconditionFailed,
     ThingConflict,
     ThingIdNotSettable,
@@ -31,7 +30,7 @@ from littoral.twin.errors import (
 from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, Outcome, View
 from littoral.twin.policies import PolicyBook
 from littoral.twin.policy_commands import PolicyCommands
-from littoral.twin.tags import check_conditions, etag_of, headers_of, matches
+from littoral.twin.tags import check_conditions, check_read, etag_of, headers_of
 
 
 class ThingCommands:
@@ -89,10 +88,16 @@ class ThingCommands:
             value = self._replacement(caller, hot, current, value)
         elif keys == ("policyId",):
             self._check_policy(caller, str(value))
-        if conditions.skip_if_equal and not documents.unsatisfied(current, keys, value):
-            raise PreconditionFailed("the value is the same already.", hint="Nothing was written.")
+        else:
+            value = documents.tidied(keys, value)
         created = not documents.exists(current, keys)
+        if value is None and documents.is_member(keys):
+            # Ditto's null for a member of a thing: there is none.
+            if created:
+                return Outcome(created=False, revision=hot.revision)
+            return self._remove(caller, hot, keys)
         after = merge.put_at(current, keys, value)
+        _check_changed(conditions, hot, after)
         return self._store(caller, hot, "thing.modified", keys, value, after, created=created)
 
     def merge(
@@ -114,17 +119,21 @@ class ThingCommands:
             if keys:
                 raise documents.missing(thing_id, ())
             return self._create(caller, hot, merge.strip_nulls(patch), conditions)
-        if not self._book.may_merge(caller, path, patch, hot):
+        if not keys and isinstance(patch, dict):
+            self._check_body_id(hot.id, patch)
+            patch = {k: v for k, v in patch.items() if k in documents.MEMBERS and k != "thingId"}
+        if not self._book.may_merge(caller, _path(keys), patch, hot):
             raise self._denied(hot, keys)
         current = hot.document()
         assert current is not None
         check_conditions(conditions, keys, current, hot.revision)
-        if not keys and isinstance(patch, dict):
-            patch = {k: v for k, v in patch.items() if k in documents.MEMBERS and k != "thingId"}
-            if "policyId" in patch:
-                self._check_policy(caller, str(patch["policyId"]))
+        if keys == ("policyId",):
+            self._check_policy(caller, str(patch))
+        elif not keys and isinstance(patch, dict) and "policyId" in patch:
+            self._check_policy(caller, str(patch["policyId"]))
         created = not documents.exists(current, keys)
         after = merge.merge_at(current, keys, patch)
+        _check_changed(conditions, hot, after)
         return self._store(
             caller, hot, "thing.merged", keys, patch, after, created=created, cls=cls
         )
@@ -138,14 +147,17 @@ class ThingCommands:
         self._check_hops(caller)
         if not hot.exists:
             raise documents.missing(thing_id, ())
-        if keys == ("policyId",):
-            documents.check_value(keys, None, patch=False)
+        if keys:
+            documents.check_value(keys, None, patch=True)
         self._check_write(caller, hot, keys)
         current = hot.document()
         assert current is not None
-        check_conditions(conditions, keys, current, hot.revision)
         if not documents.exists(current, keys):
             raise documents.missing(thing_id, keys)
+        check_conditions(conditions, keys, current, hot.revision)
+        return self._remove(caller, hot, keys)
+
+    def _remove(self, caller: Caller, hot: Hot, keys: tuple[str, ...]) -> Outcome:
         record = self._engine.write(
             hot, RecordClass.STATE, "thing.deleted", _path(keys), b"", headers=headers_of(caller)
         )
@@ -157,12 +169,11 @@ class ThingCommands:
             raise PreconditionFailed(f"thing {hot.id} does not exist, so nothing matches.")
         self._check_body_id(hot.id, value)
         policy_id = value.get("policyId")
-        if policy_id is None:
-            policy_id = hot.id
-            if not self._book.exists(hot.id):
-                self._make_policy(caller, hot.id)
-        self._check_policy(caller, str(policy_id))
-        content = documents.initial(hot.id, value, str(policy_id))
+        content = documents.initial(hot.id, value, str(policy_id or hot.id))
+        _check_size(hot, content)
+        if policy_id is None and not self._book.exists(hot.id):
+            self._make_policy(caller, hot.id)
+        self._check_policy(caller, str(policy_id or hot.id))
         return self._store(caller, hot, "thing.created", (), content, content, created=True)
 
     def _make_policy(self, caller: Caller, policy_id: str) -> None:
@@ -211,12 +222,7 @@ class ThingCommands:
         created: bool,
         cls: RecordClass = RecordClass.STATE,
     ) -> Outcome:
-        size = len(json.encode(after))
-        if size > THING_BYTES_MAX:
-            raise TooLarge(
-                f"thing {hot.id} would have {size} bytes; the limit is {THING_BYTES_MAX}.",
-                hint="Split it into several things, or move bulk data out of it.",
-            )
+        _check_size(hot, after)
         record = self._engine.write(
             hot, cls, kind, _path(keys), json.encode(value), headers=headers_of(caller)
         )
@@ -265,10 +271,7 @@ class ThingCommands:
         if value is None:
             raise documents.missing(thing_id, keys)
         tag = etag_of(keys, value, hot.revision)
-        if matches(conditions.if_none_match, tag):
-            raise NotModified("you have this already.", etag=tag)
-        if conditions.if_match is not None and not matches(conditions.if_match, tag):
-            raise PreconditionFailed(f"the state is {tag}, not {conditions.if_match}.", etag=tag)
+        check_read(conditions, tag)
         return View(value, hot.revision, hot.created_ms, hot.modified_ms, tag)
 
     def readable(
@@ -348,8 +351,10 @@ class ThingCommands:
 
     def load(self, thing_id: str) -> Hot:
         """The thing's state; raise `InvalidId` if no thing can be called so."""
-        return self._engine.hot.get("thing:" + thing_id) or self._engine.load(
-            "thing:" + parse_thing_id(thing_id)
+        entity = "thing:" + thing_id
+        # What is hot was parsed before.
+        return self._engine.load(
+            entity if entity in self._engine.hot else "thing:" + parse_thing_id(thing_id)
         )
 
     def _check_write(self, caller: Caller, hot: Hot, keys: tuple[str, ...]) -> None:
@@ -362,9 +367,12 @@ class ThingCommands:
 
     def _forbidden(self, noun: str, message: str) -> LittoralError:
         self.refused[noun] = self.refused.get(noun, 0) + 1
-        error = NotModifiable(message, hint="Ask for WRITE in the thing's policy.", noun=noun)
-        error.code = f"things:{noun}.notmodifiable"  # type: ignore[misc]  # Ditto's code per noun
-        return error
+        return NotModifiable(
+            message,
+            code=f"things:{noun}.notmodifiable",
+            hint="Ask for WRITE in the thing's policy.",
+            noun=noun,
+        )
 
     def _check_hops(self, caller: Caller) -> None:
         if caller.hops > HOPS_MAX:
@@ -377,3 +385,18 @@ class ThingCommands:
 
 def _path(keys: tuple[str, ...]) -> str:
     return pointer.render(keys) if keys else "/"
+
+
+def _check_size(hot: Hot, after: object) -> None:
+    size = len(json.encode(after))
+    if size > THING_BYTES_MAX:
+        raise TooLarge(
+            f"thing {hot.id} would have {size} bytes; the limit is {THING_BYTES_MAX}.",
+            hint="Split it into several things, or move bulk data out of it.",
+        )
+
+
+def _check_changed(conditions: Conditions, hot: Hot, after: object) -> None:
+    """Raise if the caller wants only changes, and ``after`` is what is there."""
+    if conditions.skip_if_equal and json.canonical(after) == json.canonical(hot.document()):
+        raise PreconditionFailed("the value is the same already.", hint="Nothing was written.")

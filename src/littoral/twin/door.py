@@ -6,27 +6,33 @@ Nothing here makes a task, a future or a parsed document per message.
 
 import orjson
 
-from littoral.kernel.errors import InvalidJson, TooLarge
+from littoral.kernel.errors import InvalidJson, InvalidKey, TooLarge
 from littoral.kernel.limits import JSON_DEPTH_MAX, SKEW_MS_MAX, THING_BYTES_MAX
-from littoral.kernel.merge import check_depth
-from littoral.kernel.pointer import check_key, render
+from littoral.kernel.merge import check_depth, merge_at
+from littoral.kernel.pointer import parse, render
 from littoral.kernel.time import Clock
 from littoral.log import Log, RecordClass
 from littoral.policy import WRITE
 from littoral.registry import DeviceIdentity, Registry
 from littoral.twin.commands import ThingCommands
-from littoral.twin.core.document import check_keys
+from littoral.twin.core.document import check_feature_id, check_keys
+from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
 from littoral.twin.engine import Engine
 from littoral.twin.errors import NotModifiable
-from littoral.twin.model import SNAPSHOT_EVERY, Caller
+from littoral.twin.model import (
+    FEATURE_ID_CHARS_MAX,
+    MESSAGE_ID_CHARS_MAX,
+    SNAPSHOT_EVERY,
+    Caller,
+)
 from littoral.twin.policies import PolicyBook
 from littoral.twin.protocol_commands import answer
 
 FEATURES_MAX = 1024
 """Features whose permission one device's door remembers."""
 
-_BRACE, _BRACKET, _SLASH, _ESCAPE = b"{[/\\"
+_BRACE, _BRACKET, _SLASH, _ESCAPE, _DELETE = b"{[/\\\x7f"
 
 _TELEMETRY = int(RecordClass.TELEMETRY)
 
@@ -119,6 +125,7 @@ class DeviceDoor:
             or (_BRACKET in payload and payload.count(b"[") > JSON_DEPTH_MAX)
             or _SLASH in payload
             or _ESCAPE in payload
+            or _DELETE in payload
             or type(patch) is not dict
             or not payload.isascii()
             or "" in patch
@@ -126,7 +133,7 @@ class DeviceDoor:
             _check_patch(payload, patch)
         size = len(payload)
         if len(hot.doc or b"") + hot.pending_bytes + size > THING_BYTES_MAX:
-            self._check_size(hot, path, payload)
+            self._check_size(hot, path, patch)
         log = self._log
         revision = hot.revision + 1
         if message_id is None and device_time is None:
@@ -137,7 +144,7 @@ class DeviceDoor:
             if message_id is not None and hot.ids is not None and message_id in hot.ids:
                 self._engine.duplicates += 1
                 return False
-            headers: dict[str, object] = {} if message_id is None else {"id": message_id}
+            headers = _headers_of(message_id)
             if device_time is not None:
                 device_time = self._timed(hot, feature, device_time, headers)
                 if "late" in headers:
@@ -147,6 +154,8 @@ class DeviceDoor:
                 cls, "thing.merged", self._entity, revision, hot.last_seq, path, payload,
                 device_time, headers,
             )  # fmt: skip
+            if device_time is not None:
+                hot.note_time(feature, device_time)
             if message_id is not None:
                 hot.remember_id(message_id)
         hot.revision = revision
@@ -159,7 +168,7 @@ class DeviceDoor:
         if earlier is None:
             self._engine.keep_pending(hot)
             hot.pending[path] = patch
-            hot.pending_bytes += size
+            hot.pending_bytes += size + len(path)
         elif flat:
             # A patch without objects in it always composes.
             earlier.update(patch)
@@ -183,12 +192,12 @@ class DeviceDoor:
         hot = self._hot
         if hot is None or hot.gone or not hot.exists:
             hot = self._enter()
+        self._admit_bulk(hot)
         if message_id is not None and hot.ids is not None and message_id in hot.ids:
             self._engine.duplicates += 1
             return False
-        headers: dict[str, object] = {"content-type": content_type or "application/octet-stream"}
-        if message_id is not None:
-            headers["id"] = message_id
+        headers = _headers_of(message_id)
+        headers["content-type"] = content_type or "application/octet-stream"
         self._log.append(cls, "device.data", self._entity, 0, 0, "/", payload, device_time, headers)
         if message_id is not None:
             self._remember(hot, message_id)
@@ -198,7 +207,10 @@ class DeviceDoor:
         """Do one Ditto Protocol command on the device's own thing.
 
         Returns:
-            The response envelope, or None if none was asked for.
+            The response envelope, or None if none was asked for. Also refusals are answered so.
+
+        Raises:
+            LittoralError: the payload is no envelope, or it is refused and wants no response.
         """
         hot = self._hot
         if hot is None or hot.gone or not hot.exists:
@@ -225,17 +237,30 @@ class DeviceDoor:
         return hot
 
     def _admit(self, hot: Hot, feature: str) -> str:
-        check_key(feature)
+        """The path of a feature, if the device may write there; remembered until a policy changes."""
+        check_feature_id(feature)
+        if len(feature) > FEATURE_ID_CHARS_MAX:
+            raise InvalidKey(f"a feature's id has at most {FEATURE_ID_CHARS_MAX} characters.")
         path = render(("features", feature, "properties"))
+        parse(path)  # too long a path would be stored, and refused whenever the thing is read
         if not self._book.may(self._caller, WRITE, "thing:" + path, hot):
-            raise NotModifiable(
-                f"the policy {hot.policy_id} does not let {self.identity.subject} write {path}.",
-                hint="Grant the device WRITE there, or do not name it in the policy at all.",
-            )
+            raise self._refused(hot, path)
         if len(self._paths) >= FEATURES_MAX:
             self._paths.clear()
         self._paths[feature] = path
         return path
+
+    def _admit_bulk(self, hot: Hot) -> None:
+        """Raise if the thing's policy lets the device write nothing at all of its thing."""
+        if not self._book.may_partly(self._caller, "thing:/", hot, permission=WRITE):
+            raise self._refused(hot, "anything")
+
+    def _refused(self, hot: Hot, what: str) -> NotModifiable:
+        return NotModifiable(
+            f"the policy {hot.policy_id} does not let {self.identity.subject} write {what}.",
+            code="things:feature.properties.notmodifiable",
+            hint="Grant the device WRITE there, or do not name it in the policy at all.",
+        )
 
     def _timed(
         self, hot: Hot, feature: str, device_time: int, headers: dict[str, object]
@@ -248,13 +273,8 @@ class DeviceDoor:
             headers["clock"] = "ahead"
             return None
         times = hot.device_times
-        if times is None:
-            times = hot.device_times = {}
-        if device_time < times.get(feature, 0):
-            self._engine.late += 1
+        if times is not None and device_time < times.get(feature, 0):
             headers["late"] = True
-        else:
-            times[feature] = device_time
         return device_time
 
     def _keep_late(
@@ -270,6 +290,7 @@ class DeviceDoor:
         self._log.append(
             cls, "thing.merged", self._entity, 0, 0, path, payload, device_time, headers
         )
+        self._engine.late += 1
         if "id" in headers:
             self._remember(hot, str(headers["id"]))
 
@@ -278,14 +299,23 @@ class DeviceDoor:
         hot.remember_id(message_id)
         self._engine.touch_ids(hot)
 
-    def _check_size(self, hot: Hot, path: str, payload: bytes) -> None:
-        hot.fold()
-        doc = hot.doc or b""
-        if len(doc) + len(payload) > THING_BYTES_MAX:
+    def _check_size(self, hot: Hot, path: str, patch: object) -> None:
+        """Raise if the thing would be too large with ``patch``; only near the limit is it tried."""
+        size = len(orjson.dumps(merge_at(hot.document(), keys_of(path), patch)))
+        if size > THING_BYTES_MAX:
             raise TooLarge(
-                f"thing {hot.id} would grow over {THING_BYTES_MAX} bytes with this write at {path}.",
+                f"thing {hot.id} would grow to {size} bytes with this write at {path}; the limit is "
+                f"{THING_BYTES_MAX}.",
                 hint="Publish smaller objects, or keep bulk data out of the twin.",
             )
+
+
+def _headers_of(message_id: str | None) -> dict[str, object]:
+    if message_id is None:
+        return {}
+    if len(message_id) > MESSAGE_ID_CHARS_MAX:
+        raise InvalidKey(f"a message's id has at most {MESSAGE_ID_CHARS_MAX} characters.")
+    return {"id": message_id}
 
 
 def _check_patch(payload: bytes, patch: object) -> None:

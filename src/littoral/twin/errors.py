@@ -3,18 +3,33 @@
 from littoral.kernel.errors import Kind, LittoralError
 
 
-class NotFound(LittoralError):
+class OfPart(LittoralError):
+    """A refusal that has, as in Ditto, a code for each part, such as ``things:attribute.notfound``.
+
+    Args:
+        code: the code of the part; the class's own is that of a whole thing.
+    """
+
+    code = "things:thing.refused"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "", **facts: object) -> None:
+        super().__init__(message, hint=hint, **facts)
+        if code:
+            self.code = code
+
+
+class NotFound(OfPart):
     """The thing, policy or part of it does not exist, or the caller may not see it.
 
     ``facts['noun']`` says which part: thing, attribute, feature.property, …
-    The code is per noun, as in Ditto; both answers are the same so that nobody learns what exists.
+    Both answers are the same so that nobody learns what exists.
     """
 
     code = "things:thing.notfound"
     kind = Kind.MISSING
 
 
-class NotModifiable(LittoralError):
+class NotModifiable(OfPart):
     """The caller may not write this part."""
 
     code = "things:thing.notmodifiable"
@@ -71,14 +86,14 @@ class HistoryNotFound(LittoralError):
     kind = Kind.MISSING
 
 
-class PreconditionFailed(LittoralError):
+class PreconditionFailed(OfPart):
     """If-Match or If-None-Match does not hold."""
 
     code = "things:precondition.failed"
     kind = Kind.PRECONDITION
 
 
-class NotModified(LittoralError):
+class NotModified(OfPart):
     """If-None-Match hit on a read: the caller has this already (HTTP 304)."""
 
     code = "things:precondition.notmodified"

@@ -13,6 +13,15 @@ PENDING_HOT_MAX = 16_384
 MESSAGE_IDS_MAX = 256
 """Newest message ids remembered per thing, to recognise a device's resends."""
 
+MESSAGE_ID_CHARS_MAX = 128
+"""Length of a device's message id."""
+
+FEATURE_ID_CHARS_MAX = 1024
+"""Length of a feature's id that a device may publish under."""
+
+LANES_MAX = 512
+"""Places of a thing whose newest stamps are kept apart; more are taken together."""
+
 SNAPSHOT_EVERY = 256
 """Revisions between two snapshots of a thing: what reading an old revision folds at most."""
 

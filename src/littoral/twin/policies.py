@@ -43,12 +43,14 @@ class PolicyBook:
             return True
         return enforcer is not None and enforcer.may(caller.subjects, permission, resource)
 
-    def may_partly(self, caller: Caller, resource: str, hot: Hot) -> bool:
-        """Whether the caller may READ anything at, above or below ``resource``."""
+    def may_partly(
+        self, caller: Caller, resource: str, hot: Hot, *, permission: str = READ
+    ) -> bool:
+        """Whether the caller may READ (or else) anything at, above or below ``resource``."""
         enforcer = self.enforcer(policy_of(hot))
         if caller.unrestricted or _is_own(caller, hot, enforcer):
             return True
-        return enforcer is not None and enforcer.may_partly(caller.subjects, READ, resource)
+        return enforcer is not None and enforcer.may_partly(caller.subjects, permission, resource)
 
     def may_merge(self, caller: Caller, path: str, patch: object, hot: Hot) -> bool:
         """WRITE on the place of a merge patch, or on each leaf of it."""

@@ -9,10 +9,10 @@ from littoral.twin.core import document as documents
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
 from littoral.twin.engine import Engine
-from littoral.twin.errors import NotFound, NotModifiable, NotModified, PolicyIdNotSettable
+from littoral.twin.errors import NotFound, NotModifiable, PolicyIdNotSettable
 from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, Outcome, View
 from littoral.twin.policies import PolicyBook
-from littoral.twin.tags import check_conditions, etag_of, headers_of, matches
+from littoral.twin.tags import check_conditions, check_read, etag_of, headers_of
 
 
 class PolicyCommands:
@@ -49,7 +49,8 @@ class PolicyCommands:
         if current is not None:
             if not self._book.may(caller, WRITE, "policy:" + _path(keys), hot):
                 raise _policy_denied(policy_id, keys)
-            check_conditions(conditions, keys, current, hot.revision, group="policies")
+            _check_parent(current, keys, policy_id)
+        check_conditions(conditions, keys, current, hot.revision, group="policies")
         if not keys and isinstance(value, dict) and value.get("policyId", policy_id) != policy_id:
             raise PolicyIdNotSettable(f"the body names another policy than {policy_id}.")
         created = current is None or not documents.exists(current, keys)
@@ -86,8 +87,7 @@ class PolicyCommands:
         if value is None:
             raise _policy_missing(policy_id, keys)
         tag = etag_of(keys, value, hot.revision)
-        if matches(conditions.if_none_match, tag):
-            raise NotModified("you have this already.", etag=tag)
+        check_read(conditions, tag, group="policies")
         return View(value, hot.revision, hot.created_ms, hot.modified_ms, tag)
 
     def _readable_policy(
@@ -98,7 +98,8 @@ class PolicyCommands:
         except KeyError:
             return None
         enforcer = self._book.enforcer(policy_id)
-        if caller.unrestricted or enforcer is None:
+        assert enforcer is not None
+        if caller.unrestricted:
             return value
         resource = "policy:" + _path(keys)
         if not enforcer.may_partly(caller.subjects, READ, resource):
@@ -106,7 +107,14 @@ class PolicyCommands:
         keep = () if keys else ("policyId",)
         return enforcer.trim(caller.subjects, READ, value, resource, keep=keep)
 
-    def delete(self, caller: Caller, policy_id: str, path: str = "/") -> Outcome:
+    def delete(
+        self,
+        caller: Caller,
+        policy_id: str,
+        path: str = "/",
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Outcome:
         """Delete a policy, or one part of it. Things that name it become unreachable."""
         keys = keys_of(path)
         hot = self.load(policy_id)
@@ -117,6 +125,7 @@ class PolicyCommands:
             raise _policy_denied(policy_id, keys)
         if not documents.exists(current, keys):
             raise _policy_missing(policy_id, keys)
+        check_conditions(conditions, keys, current, hot.revision, group="policies")
         if keys:
             after = parse_policy(merge.delete_at(current, keys), policy_id=policy_id).to_json()
             kind, value = "policy.modified", json.encode(after)
@@ -132,27 +141,40 @@ def _path(keys: tuple[str, ...]) -> str:
     return pointer.render(keys) if keys else "/"
 
 
+def _check_parent(current: object, keys: tuple[str, ...], policy_id: str) -> None:
+    """Raise if what would hold ``keys`` is missing: an entry is not made by the way."""
+    if len(keys) >= 3 and not documents.exists(current, keys[:2]):
+        raise _policy_missing(policy_id, keys[:2])
+
+
 def _policy_missing(policy_id: str, keys: tuple[str, ...]) -> LittoralError:
-    error = NotFound(
+    return NotFound(
         f"policy {policy_id} has nothing at {pointer.render(keys)}, or you may not read it.",
+        code=f"policies:{_policy_noun(keys)}.notfound",
         hint="Check the id and your READ permission on policy:/.",
     )
-    error.code = f"policies:{_policy_noun(keys)}.notfound"  # type: ignore[misc]  # Ditto's code per noun
-    return error
 
 
 def _policy_denied(policy_id: str, keys: tuple[str, ...]) -> LittoralError:
-    error = NotModifiable(
+    return NotModifiable(
         f"you may not write {pointer.render(keys)} of policy {policy_id}.",
+        code=f"policies:{_policy_noun(keys)}.notmodifiable",
         hint="Ask for WRITE on policy:/ in it.",
     )
-    error.code = f"policies:{_policy_noun(keys)}.notmodifiable"  # type: ignore[misc]  # per noun
-    return error
 
 
 def _policy_noun(keys: tuple[str, ...]) -> str:
-    if len(keys) <= 1:
-        return "policy"
-    if len(keys) == 2:
-        return "entry"
-    return keys[2] if len(keys) == 3 else keys[2].removesuffix("s")
+    """Ditto's name of the part at ``keys``, as it stands in error codes."""
+    match keys:
+        case ("entries", _, "subjects" | "resources" as part):
+            return part
+        case ("entries", _, "subjects" | "resources" as part, *_):
+            return part.removesuffix("s")
+        case ("entries", _, *_):
+            return "entry"
+        case ("imports",):
+            return "imports"
+        case ("imports", *_):
+            return "import"
+        case _:
+            return "policy"

@@ -4,16 +4,16 @@ The one place where a signal meets its policy is below here, in `commands` and `
 a device's hot path is `door`.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 
 from littoral.kernel.ids import namespace_of
 from littoral.kernel.time import Clock
-from littoral.log import Log, Record, RecordClass
+from littoral.log import Log, LogFull, Record, RecordClass
 from littoral.registry import DeviceIdentity, Registry
 from littoral.twin.commands import ThingCommands
-from littoral.twin.core import document as documents
 from littoral.twin.core.document import Document
-from littoral.twin.core.state import unpack
+from littoral.twin.core.state import Hot, unpack
 from littoral.twin.door import DeviceDoor
 from littoral.twin.engine import SPACE, Engine
 from littoral.twin.model import (
@@ -101,7 +101,7 @@ class Twins:
         conditions: Conditions = NO_CONDITIONS,
     ) -> View:
         """`ThingCommands.retrieve`, once what it shows is durable: nobody sees what may vanish."""
-        await self._settled(self.things.load(thing_id).last_seq)
+        await self._settled(self.things.load, thing_id)
         return self.things.retrieve(
             caller, thing_id, path, at_revision=at_revision, at_ms=at_ms, conditions=conditions
         )
@@ -138,25 +138,28 @@ class Twins:
 
     def history(self, caller: Caller, thing_id: str, *, first: int, last: int) -> list[Record]:
         """The thing's records with first <= revision <= last that are kept, ascending."""
-        hot = self.things.load(thing_id)
-        if not hot.exists or not self.things.may_read(caller, thing_id):
-            raise documents.missing(thing_id, ())
-        return self.engine.history(hot.entity, first=max(first, 1), last=min(last, hot.revision))
+        return self.things.history(caller, thing_id, first=first, last=last)
 
     def list_ids(
         self, *, after: str = "", limit: int = 200, namespaces: Iterable[str] | None = None
     ) -> list[str]:
         """Ids of existing things in order of their bytes, beyond ``after``."""
         wanted = None if namespaces is None else frozenset(namespaces)
+        return self._list("thing:", after, limit, wanted)
+
+    def _list(
+        self, prefix: str, after: str, limit: int, wanted: frozenset[str] | None
+    ) -> list[str]:
         found: list[str] = []
-        position = "thing:" + after
+        position = prefix + after
         while len(found) < limit:
-            rows = self._log.scan(SPACE, prefix="thing:", after=position, limit=_LIST_CHUNK)
+            rows = self._log.scan(SPACE, prefix=prefix, after=position, limit=_LIST_CHUNK)
             for entity, data in rows:
-                if self._listed(entity, data) and (
-                    wanted is None or namespace_of(entity[6:]) in wanted
+                entity_id = entity[len(prefix) :]
+                if (wanted is None or namespace_of(entity_id) in wanted) and self._listed(
+                    entity, data
                 ):
-                    found.append(entity[6:])
+                    found.append(entity_id)
                     if len(found) == limit:
                         break
             if len(rows) < _LIST_CHUNK:
@@ -194,14 +197,23 @@ class Twins:
         conditions: Conditions = NO_CONDITIONS,
     ) -> View:
         """`PolicyCommands.retrieve`, once what it shows is durable."""
-        await self._settled(self.policies.load(policy_id).last_seq)
+        await self._settled(self.policies.load, policy_id)
         return self.policies.retrieve(
             caller, policy_id, path, at_revision=at_revision, conditions=conditions
         )
 
-    async def delete_policy(self, caller: Caller, policy_id: str, path: str = "/") -> Outcome:
+    async def delete_policy(
+        self,
+        caller: Caller,
+        policy_id: str,
+        path: str = "/",
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Outcome:
         """`PolicyCommands.delete`, durable."""
-        return await self._durable(self.policies.delete(caller, policy_id, path))
+        return await self._durable(
+            self.policies.delete(caller, policy_id, path, conditions=conditions)
+        )
 
     def peek_policy(self, policy_id: str) -> Document | None:
         """The newest document of a policy, unchecked: for the node's own parts."""
@@ -209,8 +221,7 @@ class Twins:
 
     def policy_ids(self, *, after: str = "", limit: int = 200) -> list[str]:
         """Ids of existing policies in order of their bytes, beyond ``after``."""
-        rows = self._log.scan(SPACE, prefix="policy:", after="policy:" + after, limit=limit)
-        return [entity[7:] for entity, data in rows if self._listed(entity, data)]
+        return self._list("policy:", after, limit, None)
 
     # -- doors and links ----------------------------------------------------------------------
 
@@ -248,6 +259,8 @@ class Twins:
         await self._log.wait()
         return outcome
 
-    async def _settled(self, seq: int) -> None:
-        if seq > self._log.committed:
-            await self._log.wait(seq)
+    async def _settled(self, load: Callable[[str], Hot], entity_id: str) -> None:
+        """Wait until what is shown cannot vanish; if it did vanish, what was before is shown."""
+        while (seq := load(entity_id).last_seq) > self._log.committed:
+            with contextlib.suppress(LogFull):
+                await self._log.wait(seq)

@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 from littoral.kernel import json, pointer
-from littoral.twin.errors import PreconditionFailed
+from littoral.twin.errors import NotModified, PreconditionFailed
 from littoral.twin.model import Caller, Conditions
 
 
@@ -33,20 +33,33 @@ def check_conditions(
     if conditions.if_match is None and conditions.if_none_match is None:
         return
     try:
-        tag = etag_of(keys, pointer.get(current, keys), revision)
+        tag = "" if current is None else etag_of(keys, pointer.get(current, keys), revision)
     except KeyError:
         tag = ""
     failed = (conditions.if_match is not None and not matches(conditions.if_match, tag)) or (
         conditions.if_none_match is not None and matches(conditions.if_none_match, tag)
     )
     if failed:
-        error = PreconditionFailed(
+        raise PreconditionFailed(
             f"the state at {pointer.render(keys)} is {tag or 'absent'}.",
+            code=f"{group}:precondition.failed",
             hint="Read it again, then decide.",
             etag=tag,
         )
-        error.code = f"{group}:precondition.failed"  # type: ignore[misc]  # Ditto's code per group
-        raise error
+
+
+def check_read(conditions: Conditions, tag: str, *, group: str = "things") -> None:
+    """Raise `NotModified` or `PreconditionFailed` unless a read that found ``tag`` is to be answered."""
+    if matches(conditions.if_none_match, tag):
+        raise NotModified(
+            "you have this already.", code=f"{group}:precondition.notmodified", etag=tag
+        )
+    if conditions.if_match is not None and not matches(conditions.if_match, tag):
+        raise PreconditionFailed(
+            f"the state is {tag}, not {conditions.if_match}.",
+            code=f"{group}:precondition.failed",
+            etag=tag,
+        )
 
 
 def headers_of(caller: Caller) -> dict[str, object] | None:

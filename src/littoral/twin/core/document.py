@@ -140,10 +140,15 @@ def _check_features(value: object, *, patch: bool) -> None:
         _check_feature(feature, content, patch=patch)
 
 
-def _check_feature(feature: str, value: object, *, patch: bool) -> None:
+def check_feature_id(feature: str) -> None:
+    """Raise `InvalidKey` if no feature can be called so."""
     pointer.check_key(feature)
     if feature == "*":
         raise InvalidKey("a feature may not be called '*': it stands for all features in queries.")
+
+
+def _check_feature(feature: str, value: object, *, patch: bool) -> None:
+    check_feature_id(feature)
     if value is None:
         return
     if not isinstance(value, dict):
@@ -177,15 +182,14 @@ def exists(document: object, keys: Keys) -> bool:
 def missing(entity_id: str, keys: Keys) -> LittoralError:
     """The error for a thing, or part of it, that is not there or not visible."""
     noun = noun_of(keys)
-    error = NotFound(
+    return NotFound(
         f"thing {entity_id} has nothing at {pointer.render(keys)}, or you may not read it."
         if keys
         else f"thing {entity_id} does not exist, or you may not read it.",
+        code=f"things:{noun}.notfound",
         hint="Check the id and the policy's READ permissions.",
         noun=noun,
     )
-    error.code = f"things:{noun}.notfound"  # type: ignore[misc]  # one class, Ditto's code per noun
-    return error
 
 
 def initial(thing_id: str, document: Mapping[str, object], policy_id: str) -> Document:
@@ -198,9 +202,25 @@ def initial(thing_id: str, document: Mapping[str, object], policy_id: str) -> Do
     return {"thingId": thing_id, "policyId": policy_id, **kept}
 
 
-def unsatisfied(current: object, keys: Keys, value: object) -> bool:
-    """Whether writing ``value`` at ``keys`` would change anything."""
-    try:
-        return pointer.get(current, keys) != value
-    except KeyError:
-        return True
+def is_member(keys: Keys) -> bool:
+    """Whether ``keys`` is a part of a thing that Ditto has a name for; null there is nothing."""
+    match keys:
+        case ("definition" | "attributes" | "features",) | ("features", _):
+            return True
+        case ("features", _, part):
+            return part in _FEATURE_MEMBERS
+        case _:
+            return False
+
+
+def tidied(keys: Keys, value: object) -> object:
+    """``value`` for ``keys`` without the members that are null; data of the user's stay as they are."""
+    if not isinstance(value, dict) or not (keys == ("features",) or len(keys) == 2):
+        return value
+    if keys[0] != "features":
+        return value
+    return {
+        key: tidied((*keys, key), child)
+        for key, child in value.items()
+        if child is not None or not is_member((*keys, key))
+    }

@@ -12,9 +12,10 @@ import msgspec
 from littoral.kernel import json, merge
 from littoral.kernel.time import ms_of
 from littoral.log import Record
+from littoral.twin.core.conflict import stamp_of
 from littoral.twin.core.document import Document
-from littoral.twin.core.paths import keys_of, lanes_touched, mark
-from littoral.twin.model import MESSAGE_IDS_MAX
+from littoral.twin.core.paths import coarsened, keys_of, lanes_touched, mark
+from littoral.twin.model import LANES_MAX, MESSAGE_IDS_MAX
 
 Patch = dict[str, object]
 
@@ -34,6 +35,7 @@ class Hot:
         "gone",
         "id",
         "ids",
+        "ids_seq",
         "ids_seq",
         "lanes",
         "last_seq",
@@ -59,6 +61,7 @@ class Hot:
         self.pending_bytes = 0
         self.device_times: dict[str, int] | None = None
         self.ids: dict[str, None] | None = None
+        self.ids_seq = 0
         self.ids_seq = 0
         """The newest record that changed nothing here but the ids."""
         self.dirty_since = 0
@@ -110,6 +113,14 @@ class Hot:
             policy_id = document.get("policyId")
             self.policy_id = policy_id if isinstance(policy_id, str) else ""
 
+    def note_time(self, feature: str, device_time: int) -> None:
+        """Remember the newest device time of a feature: older data does not change the twin."""
+        times = self.device_times
+        if times is None:
+            times = self.device_times = {}
+        if device_time > times.get(feature, 0):
+            times[feature] = device_time
+
     def remember_id(self, message_id: str) -> None:
         """Note a device's message id; the oldest of too many is forgotten."""
         ids = self.ids
@@ -128,11 +139,7 @@ def apply(hot: Hot, record: Record) -> None:
     keys = keys_of(record.path)
     headers = record.headers
     if record.device_time is not None and len(keys) == 3:
-        times = hot.device_times
-        if times is None:
-            times = hot.device_times = {}
-        if record.device_time > times.get(keys[1], 0):
-            times[keys[1]] = record.device_time
+        hot.note_time(keys[1], record.device_time)
     merged = record.kind == "thing.merged"
     patch = json.decode(record.value) if merged and len(keys) == 3 else None
     if isinstance(patch, dict) and hot.doc is not None:
@@ -143,12 +150,22 @@ def apply(hot: Hot, record: Record) -> None:
         existed = hot.exists
         implicit = headers is not None and "implicit" in headers
         hot.replace(change(hot.document(), record.kind, keys, value, implicit=implicit))
-        if not existed:
+        if not existed and hot.exists:
             hot.created_ms = ms_of(record.hlc)
         mark(hot.lanes, lanes_touched(keys, value, merged=merged), record.hlc, replaced=not merged)
     hot.revision = record.revision
     hot.last_seq = record.seq
-    hot.modified_ms = ms_of(record.hlc)
+    hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
+
+
+def touched_by(record: Record) -> list[str]:
+    """The lanes that a record changes."""
+    keys = keys_of(record.path)
+    merged = record.kind == "thing.merged"
+    if merged and len(keys) == 3:
+        return [record.path]
+    value = json.decode(record.value) if record.value else None
+    return lanes_touched(keys, value, merged=merged)
 
 
 def compose(earlier: Patch, later: Patch) -> bool:
@@ -186,9 +203,12 @@ def change(
     """What a record of ``kind`` makes of ``document``. May change it in place.
 
     An implicit creation (a device's first message) gives a thing its policy only if it has none:
-    the cloud may have created it at the same time.
+    the cloud may have created it at the same time. Nothing but a whole document brings back what
+    was deleted: a part that comes after a deletion would make a thing without a policy.
     """
     verb = kind.rpartition(".")[2]
+    if document is None and verb != "created" and (keys or verb == "merged"):
+        return None
     result: object
     if implicit and isinstance(value, dict):
         result = {**value, **(document or {})}
@@ -206,7 +226,7 @@ def change(
 def fold_in_order(base: Document | None, records: Iterable[Record]) -> Document | None:
     """Fold records over ``base`` in the total order of their stamps."""
     document = base
-    for record in sorted(records, key=lambda r: (r.hlc, r.origin, r.oseq)):
+    for record in sorted(records, key=stamp_of):
         value = json.decode(record.value) if record.value else None
         implicit = record.headers is not None and "implicit" in record.headers
         document = change(document, record.kind, keys_of(record.path), value, implicit=implicit)
@@ -233,6 +253,8 @@ _decode = msgspec.msgpack.Decoder(_Packed).decode
 
 def pack(hot: Hot) -> bytes:
     """``hot`` as stored in the state table and in snapshots."""
+    if len(hot.lanes) > LANES_MAX:
+        hot.lanes = coarsened(hot.lanes)
     return _encode(
         _Packed(
             hot.revision,

@@ -1,0 +1,119 @@
+"""What an entity was: its records and snapshots in the log, and late records put in their place."""
+
+from littoral.kernel.time import ms_of
+from littoral.log import Log, Record
+from littoral.twin.core import state
+from littoral.twin.core.document import Document
+from littoral.twin.core.paths import mark, newest_overlapping
+from littoral.twin.core.state import Hot, touched_by
+from littoral.twin.errors import HistoryNotFound
+from littoral.twin.model import REFOLD_RECORDS_MAX
+
+
+class History:
+    """Reads the past of entities from the log.
+
+    Invariant: folding the records of an entity in the order of their stamps over a snapshot that
+    is older than all of them gives its document, whatever order they came in.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def records(self, entity: str, last_seq: int, first: int, last: int) -> list[Record]:
+        """Records with first <= revision <= last, ascending; ``last_seq`` is the newest one's seq."""
+        if first > last:
+            return []
+        found = self._log.history(entity, last_seq, first=first, last=last)
+        return [r for r in found if r.revision]
+
+    def at(self, hot: Hot, revision: int) -> Hot:
+        """What ``hot`` was at ``revision``.
+
+        Raises:
+            HistoryNotFound: not kept any more, or not happened yet.
+        """
+        if not 1 <= revision <= hot.revision:
+            raise HistoryNotFound(
+                f"{hot.id} has no revision {revision}; it is at {hot.revision}.",
+                revision=revision,
+            )
+        found = self._log.snapshot(hot.entity, at_or_below=revision)
+        past = Hot(hot.entity) if found is None else state.unpack(hot.entity, found[1])
+        records = self.records(hot.entity, hot.last_seq, past.revision + 1, revision)
+        if [r.revision for r in records] != list(range(past.revision + 1, revision + 1)):
+            raise HistoryNotFound(
+                f"revision {revision} of {hot.id} is not kept any more.",
+                hint="Raise the log's retention to keep more history.",
+                revision=revision,
+            )
+        for record in records:
+            if is_in_place(past, record):
+                state.apply(past, record)
+            else:
+                self.take_late(past, record)
+        return past
+
+    def take_late(self, hot: Hot, record: Record) -> None:
+        """Let a stored late record, the next after ``hot``, change it as it did when it came."""
+        found = self._log.snapshot(hot.entity, at_or_below=record.revision)
+        if found is None or found[0] != record.revision:
+            # Room was short, and the snapshot that was kept then is gone.
+            document, _ = self.fold_late(hot, record)
+            settle(hot, record, document)
+            return
+        kept = state.unpack(hot.entity, found[1])
+        hot.replace(kept.document())
+        hot.lanes = kept.lanes
+        hot.created_ms, hot.modified_ms = kept.created_ms, kept.modified_ms
+        hot.revision, hot.last_seq = record.revision, record.seq
+
+    def fold_late(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]]:
+        """The document with ``record`` in its place, and the records that were folded anew for it."""
+        base, later = self._unsettled(hot, record)
+        return state.fold_in_order(base, [*later, record]), later
+
+    def _unsettled(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]]:
+        """The document before the first record that may be newer than ``record``, and those after.
+
+        Walks snapshots back to one that is older than ``record`` and older than every record that
+        came after it, each in its own lanes: those may have been late themselves, and folding them
+        over a base that has seen newer ones would put them in the wrong place.
+        """
+        later: list[Record] = []
+        waiting = [(record.hlc, touched_by(record))]
+        last, last_seq = hot.revision, hot.last_seq
+        while last > 0:
+            found = self._log.snapshot(hot.entity, at_or_below=last)
+            base_revision, packed = (0, None) if found is None else found
+            chunk = self.records(hot.entity, last_seq, base_revision + 1, last)
+            later = chunk + later
+            if packed is None:
+                return None, later
+            base = state.unpack(hot.entity, packed)
+            if len(later) > REFOLD_RECORDS_MAX:
+                return base.document(), later
+            waiting += [(r.hlc, touched_by(r)) for r in chunk]
+            if all(newest_overlapping(base.lanes, lanes) < hlc for hlc, lanes in waiting):
+                return base.document(), later
+            own = self.records(hot.entity, last_seq, base_revision, base_revision)
+            waiting += [(r.hlc, touched_by(r)) for r in own]
+            later = own + later
+            last, last_seq = base_revision - 1, base.last_seq
+        return None, later
+
+
+def is_in_place(hot: Hot, record: Record) -> bool:
+    """Whether ``record`` is newer than everything of ``hot`` that it touches."""
+    return newest_overlapping(hot.lanes, touched_by(record)) < record.hlc
+
+
+def settle(hot: Hot, record: Record, document: Document | None) -> None:
+    """Make ``document`` what a late record has made of ``hot``."""
+    existed = hot.exists
+    hot.replace(document)
+    if not existed and hot.exists:
+        hot.created_ms = ms_of(record.hlc)
+    hot.revision, hot.last_seq = record.revision, record.seq
+    mark(hot.lanes, touched_by(record), record.hlc, replaced=False)
+    hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
