@@ -16,7 +16,20 @@ def test_entity_ids_of_the_right_form_pass(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "a:", "1a:b", "a..b:c", "a.:b", "a:b/c", "a:\x00", "a:\x85", "a:" + "x" * 255, "é:b", "a:ü"],
+    [
+        "",
+        "a",
+        "a:",
+        "1a:b",
+        "a..b:c",
+        "a.:b",
+        "a:b/c",
+        "a:\x00",
+        "a:\x85",
+        "a:" + "x" * 255,
+        "é:b",
+        "a:ü",
+    ],
 )
 def test_other_entity_ids_are_refused(text):
     with pytest.raises(InvalidId):
