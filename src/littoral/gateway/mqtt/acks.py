@@ -19,12 +19,14 @@ class Group:
 
     __slots__ = ("acks", "batch", "records", "size")
 
-    def __init__(self, batch: int) -> None:
+    def __init__(
+        self, batch: int, acks: list[bytes] | None = None, records: int = 0, size: int = 0
+    ) -> None:
         self.batch = batch
-        self.acks: list[bytes] = []
+        self.acks = [] if acks is None else acks
         """Whole packets: plain PUBACKs, and between them what must keep its place."""
-        self.records = 0
-        self.size = 0
+        self.records = records
+        self.size = size
 
 
 class Acks:
@@ -49,13 +51,6 @@ class Acks:
     def waiting(self) -> int:
         """Packets that wait to be written."""
         return sum(len(group.acks) for group in self.groups)
-
-    def take(self) -> Group:
-        """Take out the oldest group; its batch is decided."""
-        group = self.groups.popleft()
-        self.records -= group.records
-        self.size -= group.size
-        return group
 
     def drop(self) -> None:
         """Forget everything: the connection is no more, the messages stay."""

@@ -36,6 +36,8 @@ from littoral.log import RecordClass
 
 _EVENT = int(RecordClass.EVENT)
 _NO_ID = b"\0\0"
+_HASTEN_MASK = 63
+"""Of lone messages every 64th asks whether a commit is worth it."""
 _FEW_RECORDS = 32
 _FEW_BYTES = 16 * 1024
 """Up to here no limit of a connection can be reached, and none is looked at."""
@@ -62,7 +64,9 @@ class MqttConnection(Lifecycle):
         hub.bytes_in += len(data)
         self._seen_s = hub.clock.monotonic_s()
         if self._state == OPEN and not self._tail and self._take_one(data):
-            hub.commits.hasten()
+            hub.lone += 1
+            if hub.lone & _HASTEN_MASK == 0:
+                hub.commits.hasten()
             return
         if self._tail or self._state == HANDSHAKE:
             tail = self._tail
@@ -80,7 +84,7 @@ class MqttConnection(Lifecycle):
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _take_one(self, data: bytes) -> bool:
+    def _take_one(self, data: bytes) -> bool:  # noqa: C901  # one step, for speed
         """Take in ``data`` if it is exactly one plain QoS 1 telemetry PUBLISH; False if it is not.
 
         What most devices send, one message at a time: `_run` says the same for any packets, and
@@ -122,10 +126,13 @@ class MqttConnection(Lifecycle):
             return True
         groups = acks.groups
         batch = hub.commits.batch
-        group = groups[-1] if groups and groups[-1].batch == batch else self._join(batch)
-        group.acks.append(PUBACK + packet_id)
-        group.records += 1
-        group.size += size
+        if groups and (group := groups[-1]).batch == batch:
+            group.acks.append(PUBACK + packet_id)
+            group.records += 1
+            group.size += size
+        else:
+            groups.append(Group(batch, [PUBACK + packet_id], 1, size))
+            hub.join(self, batch)
         acks.records += 1
         acks.size += size
         if acks.records > self._few_records or acks.size > self._few_bytes:
@@ -305,7 +312,7 @@ class MqttConnection(Lifecycle):
         """Wait for the commit of the open batch."""
         group = Group(batch)
         self._acks.groups.append(group)
-        self._hub.commits.on_commit(self._committed)
+        self._hub.join(self, batch)
         return group
 
     def _check_publish(self, first: int) -> None:
@@ -395,16 +402,19 @@ class MqttConnection(Lifecycle):
         else:
             self._out += data
 
-    def _committed(self, error: LittoralError | None) -> None:
-        """The oldest batch with messages of this connection is decided."""
+    def decided(self, error: LittoralError | None) -> None:
         acks = self._acks
-        if not acks.groups:
+        groups = acks.groups
+        if not groups:
             return  # the connection was taken over or has ended
-        group = acks.take()
+        group = groups.popleft()
+        acks.records -= group.records
+        acks.size -= group.size
         if error is None:
-            if group.acks:
-                self._hub.acknowledged += len(group.acks)
-                self._transport.write(b"".join(group.acks))
+            found = group.acks
+            if found:
+                self._hub.acknowledged += len(found)
+                self._transport.write(found[0] if len(found) == 1 else b"".join(found))
         else:
             self._hub.refused[error.code] += group.records
             if self._v5:

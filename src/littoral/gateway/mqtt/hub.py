@@ -6,6 +6,7 @@ It knows connections only as `Peer`; `connection` knows it, `door` knows both.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from littoral.eventing import Inbox, Message
@@ -16,6 +17,7 @@ from littoral.gateway.mqtt.refusals import NotTaken
 from littoral.gateway.mqtt.topics import Routes
 from littoral.gateway.mqtt.wheel import TICK_S, Wheel
 from littoral.gateway.ports import Commits, DeviceDoors
+from littoral.kernel.errors import LittoralError
 from littoral.kernel.time import Clock, Entropy
 from littoral.registry import DeviceIdentity
 
@@ -46,6 +48,10 @@ class Peer(Protocol):
 
     def abort(self) -> None:
         """Let go of the socket at once."""
+        ...
+
+    def decided(self, error: LittoralError | None) -> None:
+        """The oldest batch for which it waits is durable, or has failed."""
         ...
 
     def retire(self) -> None:
@@ -93,18 +99,49 @@ class Hub:
         self.emptied = asyncio.Event()
         """The last socket is gone."""
         self.authenticate: Callable[[Peer, Connect], None] = self._closed
+        self.lone = 0
         self.connects = self.publishes = self.acknowledged = self.bytes_in = 0
         self.commands = self.commands_acknowledged = 0
         self.responses = self.late_responses = 0
         self.paused = self.taken_over = 0
         self.closed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self._batch = -1
+        self._joined: list[Peer] = []
         self._wheel: Wheel[Peer] = Wheel()
         self._answers: dict[str, Message] = {}
 
     @staticmethod
     def _closed(peer: Peer, _connect: Connect) -> None:
         peer.refuse(Reason.SERVER_UNAVAILABLE, "The door is not open.")
+
+    # -- commits ------------------------------------------------------------------------------
+
+    def join(self, peer: Peer, batch: int) -> None:
+        """Call ``peer.decided`` when ``batch``, which is open now, is decided.
+
+        One callback of the log serves all connections: a thousand devices with one message each
+        are a thousand peers in every batch.
+        """
+        if batch != self._batch:
+            self._batch = batch
+            joined: list[Peer] = []
+            self._joined = joined
+            self.commits.on_commit(partial(self._decided, joined))
+        self._joined.append(peer)
+
+    def _decided(self, joined: list[Peer], error: LittoralError | None) -> None:
+        for peer in joined:
+            try:
+                peer.decided(error)
+            except Exception as e:  # noqa: BLE001  # one connection's fault is not the others'
+                self._report(peer, e)
+
+    @staticmethod
+    def _report(peer: Peer, error: Exception) -> None:
+        context = {"message": "acknowledging failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+        peer.abort()
 
     # -- deadlines ----------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from littoral.gateway.mqtt.properties import NO_PROPERTIES, Properties, Property
 from littoral.gateway.mqtt.reasons import V5, V311, PeerViolation, Reason
 from littoral.gateway.mqtt.wheel import NEVER, TICK_S
 from littoral.gateway.ports import DeviceDoor
+from littoral.kernel.errors import LittoralError
 from littoral.registry import DeviceIdentity
 
 NEW, HANDSHAKE, OPEN, DRAINING, CLOSED = range(5)
@@ -94,6 +95,10 @@ class Lifecycle(asyncio.Protocol, ABC):
     @abstractmethod
     def _receive(self, data: bytes) -> None:
         """Take in whole packets."""
+
+    @abstractmethod
+    def decided(self, error: LittoralError | None) -> None:
+        """The oldest batch for which it waits is durable, or has failed."""
 
     def accept(self, identity: DeviceIdentity) -> None:
         """The credentials are good: say so, and take in what came behind the CONNECT."""

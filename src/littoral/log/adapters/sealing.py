@@ -16,8 +16,8 @@ from littoral.log.adapters.usage import Usage
 from littoral.log.codec import PageDamaged, decode_keys, encode_merged, merge_pages
 from littoral.log.model import PAGE_BYTES_MAX, PAGE_RECORDS_MAX
 
-SEAL_RECORDS = 4096
-"""Records that one piece merges."""
+SEAL_RECORDS = 1024
+"""Records that one piece merges: one large page, in about 2 ms (4096 held commits up by 20 ms)."""
 
 SEAL_GROUPS = 256
 """Batches that are merged together although they hold fewer records: a slow node's."""
@@ -28,7 +28,7 @@ _WELL_FILLED = 256
 INDEX_RECORDS = 32_768
 """Records of one segment of the index: an entity has one row in it, however often it changed."""
 
-_INDEX_ROWS_EACH = 512
+_INDEX_ROWS_EACH = 64
 _PURGE_ROWS_EACH = 512
 _SCRUB_PAGES_EACH = 32
 
