@@ -87,7 +87,8 @@ class Memory:
     connections: int = 0
     first_sent_to: int = 0
     """The highest number that was sent at least once; whatever is sent again is a DUP."""
-    refused: int = 0
+    refused: set[int] = field(default_factory=set)
+    """Numbers refused at least once, or on their way beside such: others may overtake them."""
 
 
 class VirtualDevice:
@@ -238,7 +239,8 @@ class _Session(asyncio.Protocol):
         assert sent is not None, f"{self._host}: packet {packet_id} was not in flight"
         if reason >= 0x80:
             # Not lost, not stored: it stays in the outbox, and the next connection sends it again.
-            self._memory.refused += 1
+            self._memory.refused.add(sent.number)
+            self._memory.refused.update(other.number for other in self._in_flight.values())
             self._note(f"{self._host}: m{sent.number} is refused with {reason:#x}")
             self.transport.close()
             return

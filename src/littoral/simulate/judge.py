@@ -6,7 +6,7 @@ its opinion where the log can be read instead.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -176,15 +176,25 @@ def check_devices(
         for number, count in counts.items():
             if count > 1 and number not in sent:
                 verdict.find(f"{name}: {thing_id} m{number} is there {count} times")
-        by_class: dict[int, int] = {}
-        for record in found[thing_id]:
-            number = _number(record)
-            if number < by_class.get(record.cls, 0):
-                verdict.find(
-                    f"{name}: {thing_id} m{number} comes after m{by_class[record.cls]} (class "
-                    f"{record.cls})"
-                )
-            by_class[record.cls] = number
+        check_order(verdict, f"{name}: {thing_id}", found[thing_id], device.memory.refused)
+
+
+def check_order(
+    verdict: Verdict, name: str, records: Iterable[Record], refused: Container[int]
+) -> None:
+    """What a device sent comes in the order it was sent, class by class.
+
+    What was refused at first (a full disk) is sent again behind what came after it.
+    """
+    newest: dict[int, int] = {}
+    for record in records:
+        number = _number(record)
+        if number in refused:
+            continue
+        before = newest.get(record.cls, 0)
+        if number < before:
+            verdict.find(f"{name} m{number} comes after m{before} (class {record.cls})")
+        newest[record.cls] = number
 
 
 def check_arrived(

@@ -87,6 +87,10 @@ class Machine:
             except (LogBroken, LogFull) as e:
                 # The real program says so and exits; whoever supervises it starts it again.
                 self._network.note(f"{self.name} cannot start: {e}")
+                if self._life is not None:
+                    self._end(self._life)
+                    self._life.bury()
+                    self._life = None
                 await asyncio.sleep(RESPAWN_S)
                 continue
             try:
