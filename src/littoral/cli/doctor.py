@@ -34,9 +34,9 @@ def examine(client: Callable[[], Client], *, url: str, data_dir: str | None) -> 
     healthy = True
     for finding in (*_machine(data_dir), *_node(client, url)):
         healthy = healthy and finding.level != "fail"
-        out.print(f"{marks[finding.level]} {escape(finding.text)}")
+        out.print(f"{marks[finding.level]} {escape(finding.text)}", soft_wrap=True)
         if finding.advice:
-            out.print(f"     {escape(finding.advice)}", style="dim")
+            out.print(f"     {escape(finding.advice)}", style="dim", soft_wrap=True)
     return healthy
 
 

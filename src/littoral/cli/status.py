@@ -27,7 +27,7 @@ def print_status(status: Mapping[str, Any]) -> None:
         f"({fill:.1f} %)"
     )
     if log["refused"]:
-        out.print(f"[red]writes are refused:[/] {escape(str(log['refused']))}")
+        out.print(f"[red]writes are refused:[/] {escape(str(log['refused']))}", soft_wrap=True)
     _doors(status["parts"], out)
     _classes(log["classes"], status["time"], out)
     _links(status["links"], out)
@@ -83,7 +83,9 @@ def _links(links: Mapping[str, Mapping[str, Any]], out: Console) -> None:
     print_table(table)
     for name, link in links.items():
         if link["last_error"] and not link["session"]:
-            out.print(f"[yellow]{escape(name)}[/]: {escape(str(link['last_error']))}")
+            out.print(
+                f"[yellow]{escape(name)}[/]: {escape(str(link['last_error']))}", soft_wrap=True
+            )
 
 
 def _mark(value: object) -> str:
