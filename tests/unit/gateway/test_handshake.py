@@ -1,6 +1,8 @@
 """CONNECT and its answers; take-over; deadlines; the door's own end."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -287,6 +289,21 @@ def test_keep_alive_ends_a_silent_connection_after_one_and_a_half(play):
         assert not device.is_over
         await world.pass_time(1.5)
         assert device.received()[-1].reason == Reason.KEEP_ALIVE_TIMEOUT
+
+    play(scene)
+
+
+def test_a_connection_that_is_gone_does_not_stay_in_memory_until_its_deadline(play):
+    async def scene(world):
+        gone = []
+        for n in range(20):
+            device = await world.connected(f"d{n}", version=V5, keep_alive_s=3600)
+            gone.append(weakref.ref(device.connection))
+            device.lose()
+        del device
+        await world.settle()
+        gc.collect()
+        assert not any(reference() for reference in gone)
 
     play(scene)
 

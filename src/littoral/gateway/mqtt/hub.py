@@ -153,6 +153,10 @@ class Hub:
             self.woken.set()
         return tick
 
+    def forget(self, peer: Peer, tick: int) -> None:
+        """Do not call ``peer.on_due`` at ``tick``; until then the wheel would keep it in memory."""
+        self._wheel.remove(peer, tick)
+
     def next_s(self) -> float | None:
         """When `tick` has something to do."""
         return self._wheel.next_s()

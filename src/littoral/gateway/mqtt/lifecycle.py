@@ -76,6 +76,7 @@ class Lifecycle(asyncio.Protocol, ABC):
         if self._state != CLOSED:
             self._hub.closed["PEER_GONE"] += 1
         self._state = CLOSED
+        self._hub.forget(self, self._due)
         self._due = NEVER
         self._leave()
         self._hub.lost(self)
@@ -257,12 +258,13 @@ class Lifecycle(asyncio.Protocol, ABC):
 
     def _look_again(self, at_s: float) -> None:
         if int(at_s / TICK_S) + 1 < self._due:
+            self._hub.forget(self, self._due)
             self._due = self._hub.look_again(self, at_s)
 
     def on_due(self, tick: int, now_s: float) -> None:
         """Judge every deadline; ask for the next look."""
         if tick != self._due:
-            return  # an entry that an earlier one has replaced
+            return  # replaced in this very moment, by what another one's end has caused
         self._due = NEVER
         if self._state == CLOSED:
             if now_s >= self._closed_s + self._limits.linger_timeout_s:

@@ -12,14 +12,15 @@ NEVER = 1 << 62
 
 
 class Wheel(Generic[T]):
-    """Sets of things to look at, by tick. Entries are never removed: who looks decides.
+    """Sets of things to look at, by tick. Who looks decides whether it was in vain.
 
     So a connection that was heard of pays nothing: it is looked at when its old deadline comes,
-    and put in again at its new one.
+    and put in again at its new one. One that is gone is taken out: its deadline may be an hour
+    away, and thousands may come and go until then.
     """
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[T]] = {}
+        self._slots: dict[int, dict[T, None]] = {}
         self._ticks: list[int] = []
 
     def add(self, item: T, at_s: float) -> int:
@@ -27,11 +28,17 @@ class Wheel(Generic[T]):
         tick = int(at_s / TICK_S) + 1
         slot = self._slots.get(tick)
         if slot is None:
-            self._slots[tick] = [item]
+            self._slots[tick] = {item: None}
             heapq.heappush(self._ticks, tick)
         else:
-            slot.append(item)
+            slot[item] = None
         return tick
+
+    def remove(self, item: T, tick: int) -> None:
+        """Do not look at ``item`` at ``tick``. Idempotent."""
+        slot = self._slots.get(tick)
+        if slot is not None:
+            slot.pop(item, None)
 
     def next_s(self) -> float | None:
         """When the next tick with entries is; None if there is none."""
