@@ -41,7 +41,7 @@ def ingest(rounds):
         "| server | 1 in flight | 10 in flight | 20 in flight | server µs/message | p99 at 20,000/s |",
         "|---|---|---|---|---|---|",
     ]
-    figures = []
+    figures, notes = [], []
     for row in found["rows"]:
         rates = " | ".join(shown(row["per_s"].get(k)) for k in ("1", "10", "20"))
         p99 = row["open_loop"]["p99_ms"]
@@ -52,9 +52,11 @@ def ingest(rounds):
         )
         for in_flight, target in RATIO_TARGETS.get(row["name"], {}).items():
             ratio = row["littoral_ratio"].get(str(in_flight))
+            name = f"ingest ÷ {row['name']}, {in_flight} in flight"
             if ratio is not None:
-                name = f"ingest ÷ {row['name']}, {in_flight} in flight"
                 figures.append(Figure(name, ratio, "x", target, at_least=True))
+            elif row["name"] != "littoral":
+                notes.append(f"{name}: the peer acknowledged nothing in the window.")
         if row["name"] == "littoral" and p99 is not None:
             name = "acknowledgement p99 at 20,000/s"
             figures.append(Figure(name, p99, "ms", P99_TARGET_MS, detail="open loop"))

@@ -75,17 +75,17 @@ def test_nothing_acknowledged_is_lost_through_an_outage_and_two_kills():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_demo(number):
-    play = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", PLAY], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    for line in play.stderr:
-        if b"the fleet connects" in line:
-            break
-    started = descendants(play.pid)
+    ) as play:
+        for line in play.stderr:
+            if b"the fleet connects" in line:
+                break
+        started = descendants(play.pid)
+        os.kill(play.pid, number)
+        play.stderr.close()
+        play.wait(timeout=30)
     assert len(started) >= 4  # a cloud, two sites, a fleet
-    os.kill(play.pid, number)
-    play.stderr.close()
-    play.wait(timeout=30)
     for pid in started:
         gone(pid)
     assert not [pid for pid in started if is_alive(pid)]
