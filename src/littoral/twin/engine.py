@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
-from littoral.log import REPLAY_RECORDS_MAX, Log, Record, RecordClass
+from littoral.log import REPLAY_RECORDS_MAX, Headers, Log, Record, RecordClass
 from littoral.twin.core import state
 from littoral.twin.core.conflict import conflict_of
 from littoral.twin.core.state import Hot
@@ -142,7 +142,7 @@ class Engine:
         value: bytes,
         *,
         device_time: int | None = None,
-        headers: dict[str, object] | None = None,
+        headers: Headers | None = None,
     ) -> Record:
         """Append a local change of ``hot`` and apply it. The caller has decided that it may be."""
         revision = hot.revision + 1
@@ -192,6 +192,28 @@ class Engine:
         else:
             self._refold(hot, stored)
         self._after(hot, seq, *before)
+
+    def restamp(self, record: Record, headers: Headers) -> None:
+        """Say an own record again: a peer would not take its stamp, which was too far ahead.
+
+        It is applied as any new one, because that is what the peer will do: replicas fold by the
+        new stamp, and what the old one did here is done again in its place.
+        """
+        if not record.revision:
+            self.log.append(
+                record.cls, record.kind, record.entity, 0, 0, record.path, record.value,
+                record.device_time, headers,
+            )  # fmt: skip
+            return
+        self.write(
+            self.load(record.entity),
+            record.cls,
+            record.kind,
+            record.path,
+            record.value,
+            device_time=record.device_time,
+            headers=headers,
+        )
 
     def _refold(self, hot: Hot, record: Record) -> None:
         """Put a record that is older than others of its lane in its place among them."""

@@ -70,6 +70,12 @@ class InvalidHeader(LittoralError):
     code = "header.invalid"
 
 
+class UnsupportedHeader(LittoralError):
+    """Ditto has the header, this door has not: refused, never silently ignored."""
+
+    code = "header.notsupported"
+
+
 class Action(StrEnum):
     """What a command asks for."""
 

@@ -1,10 +1,13 @@
 """Ditto Protocol commands done at once, for a device that speaks for its own thing."""
 
 from littoral.kernel.errors import LittoralError
-from littoral.twin import protocol
+from littoral.twin import fields, protocol
 from littoral.twin.commands import ThingCommands
+from littoral.twin.core import document as documents
+from littoral.twin.core.paths import keys_of, noun_of
+from littoral.twin.errors import InvalidThing, NotModifiable
 from littoral.twin.model import Caller, Conditions, Outcome
-from littoral.twin.protocol import ABSENT, Action, Command
+from littoral.twin.protocol import ABSENT, Action, Command, UnknownSignal, UnsupportedHeader
 
 
 def answer(things: ThingCommands, caller: Caller, payload: bytes) -> bytes | None:
@@ -29,8 +32,9 @@ def answer(things: ThingCommands, caller: Caller, payload: bytes) -> bytes | Non
 
 
 def _do(things: ThingCommands, caller: Caller, command: Command) -> tuple[int, object, str]:
+    _check_own(caller, command)
     thing, path = command.entity_id, command.path
-    if_equal = command.if_equal == "skip"
+    if_equal = command.if_equal in {"skip", "skip-minimizing-merge"}
     conditions = Conditions(command.if_match, command.if_none_match, skip_if_equal=if_equal)
     outcome: Outcome
     match command.action:
@@ -38,13 +42,35 @@ def _do(things: ThingCommands, caller: Caller, command: Command) -> tuple[int, o
             view = things.retrieve(
                 caller, thing, path, at_revision=command.at_revision, conditions=conditions
             )
+            if command.fields is not None:
+                return 200, fields.select(view.value, fields.parse(command.fields)), view.etag
             return 200, view.value, view.etag
-        case Action.CREATE if isinstance(command.value, dict):
+        case Action.CREATE:
+            if not isinstance(command.value, dict):
+                raise InvalidThing("a thing is a JSON object.")
             outcome = things.create_thing(caller, command.value, thing_id=thing)
-        case Action.MODIFY | Action.CREATE:
+        case Action.MODIFY:
             outcome = things.modify(caller, thing, path, command.value, conditions=conditions)
         case Action.MERGE:
             outcome = things.merge(caller, thing, path, command.value, conditions=conditions)
         case Action.DELETE:
             outcome = things.delete(caller, thing, path, conditions=conditions)
     return (201, outcome.value, outcome.etag) if outcome.created else (204, ABSENT, outcome.etag)
+
+
+def _check_own(caller: Caller, command: Command) -> None:
+    """A device speaks for its own thing only, whatever a policy would let its subject do."""
+    if command.group != "things":
+        raise UnknownSignal("a device sends commands to its own thing, not to policies.")
+    if command.condition is not None:
+        raise UnsupportedHeader("the header 'condition' is not supported.", hint="Leave it out.")
+    if command.entity_id == caller.own:
+        return
+    keys = keys_of(command.path)
+    if command.action is Action.RETRIEVE:
+        raise documents.missing(command.entity_id, keys)
+    raise NotModifiable(
+        f"{min(caller.subjects)} is {caller.own} and may not write {command.entity_id}.",
+        code=f"things:{noun_of(keys)}.notmodifiable",
+        hint="A device sends commands to its own thing only.",
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from littoral.kernel.ids import namespace_of
 from littoral.kernel.time import Clock
-from littoral.log import Log, LogFull, Record, RecordClass
+from littoral.log import Headers, Log, LogFull, Record, RecordClass
 from littoral.registry import DeviceIdentity, Registry
 from littoral.twin.commands import ThingCommands
 from littoral.twin.core.document import Document
@@ -234,6 +234,10 @@ class Twins:
     def apply_remote(self, record: Record) -> None:
         """Take one record of another log, never seen before, into the open batch."""
         self.engine.apply_remote(record)
+
+    def restamp(self, record: Record, headers: Headers) -> None:
+        """Say an own record again with a new stamp; see `Engine.restamp`."""
+        self.engine.restamp(record, headers)
 
     def flush(self) -> None:
         """Write the state of everything dirty into the open batch; for a clean end."""

@@ -123,7 +123,7 @@ class Node:
         return states
 
 
-def remote(  # noqa: PLR0913
+def remote(
     ms, kind, path, value, *, oseq=1, origin="cloud/00000000000000aa", headers=None, entity=None
 ):
     """A record that another log made ``ms`` after the beginning of the virtual world."""
