@@ -18,10 +18,13 @@ from littoral.app.bench.node import ADMIN, NodeProcess, apply, call, device, ten
 from littoral.app.bench.processes import family, family_pss_mb
 from littoral.app.demo.device import Device
 from littoral.app.demo.model import Acknowledged, DeviceSpec
-from littoral.app.demo.offline import read_stored
+from littoral.app.demo.offline import THING, stored
 from littoral.app.demo.proxy import Cable
 from littoral.app.demo.verdict import compare
 from littoral.gateway.mqtt import ClientCodec, Connack, encode_connect
+from littoral.kernel.ids import Origin
+from littoral.log.adapters.files import Directory
+from littoral.log.adapters.sqlite import SqliteStore
 
 TENANT, NAMESPACE = "plant", "org.plant"
 _PORTS = random.Random(os.urandom(8))
@@ -181,7 +184,8 @@ class World:
         try:
             await until(is_ready, f"{node.name} is ready", timeout_s)
         except AssertionError as e:
-            os.kill(node.pid, signal.SIGABRT)
+            if node.is_alive:
+                os.kill(node.pid, signal.SIGABRT)
             raise AssertionError(f"{e}; its log ends with {node.log_tail()}") from e
 
     @staticmethod
@@ -200,6 +204,10 @@ class World:
     def tell(text):
         """A figure that is looked at, not tested: ``pytest -rP`` shows it."""
         print(text)  # noqa: T201
+
+    @staticmethod
+    def kill(pid):
+        os.kill(pid, signal.SIGKILL)
 
     @staticmethod
     def pss_mb(node):
@@ -325,10 +333,23 @@ class World:
 
     # -- verdict ------------------------------------------------------------------------------
 
+    def stored(self, node):
+        """All records of things in the log of a stopped node, as the verdict wants them."""
+        return [stored(r) for r in self.records(node) if r.entity.startswith(THING)]
+
     @staticmethod
-    def stored(node):
-        """All records of things in the log of a stopped node."""
-        return list(read_stored(node.directory, node.name))
+    def records(node):
+        """Every record in the log of a stopped node. The log is opened as the node would open it."""
+        store = SqliteStore(Directory(node.directory))
+        store.open(origin=Origin(f"{node.name}/{os.urandom(8).hex()}"))
+        try:
+            found, after = [], 0
+            while records := store.read(after, limit=4096):
+                after = records[-1].seq
+                found += records
+            return found
+        finally:
+            store.close()
 
     @staticmethod
     def judge(devices, stored):
