@@ -13,7 +13,7 @@ from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.messages import TOPIC
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
-from littoral.edge.ports import Applies, FrameChannel, LinkLog, Listener, Registered
+from littoral.edge.ports import AppliesTwins, FrameChannel, LinkLog, Listener, Registered
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
 from littoral.eventing import Attachment, Direction, Inbox
@@ -54,7 +54,7 @@ class Downlink:
         self,
         *,
         log: LinkLog,
-        twins: Applies,
+        twins: AppliesTwins,
         registry: Registered,
         inbox: Inbox,
         listener: Listener,
@@ -76,7 +76,7 @@ class Downlink:
         self._homes = Homes(log)
         self._own = OwnRecords(log, clock)
         self._parts = LinkParts(
-            log, clock, self._settings, self._own, Refusals(log), Gate(log), software
+            log, clock, self._settings, self._own, Refusals(log, twins), Gate(log), software
         )
         self._grants = Grants(log)
         self._sites: dict[NodeId, _Site] = {}

@@ -140,6 +140,18 @@ class Applies(Protocol):
         ...
 
 
+class Restamps(Protocol):
+    """Who may say anew what it said with a stamp that was too far ahead: `Twins`."""
+
+    def restamp(self, record: Record, headers: Headers) -> None:
+        """Append ``record`` as a new one with a stamp of now, and apply it; it is our own."""
+        ...
+
+
+class AppliesTwins(Applies, Restamps, Protocol):
+    """The twins, as the link sees them."""
+
+
 class Registered(Applies, Protocol):
     """The registry, as the cloud's side of the link sees it."""
 

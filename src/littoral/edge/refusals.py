@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from littoral.edge.inflow import SPACE
 from littoral.edge.model import HELD_RANGES_MAX
-from littoral.edge.ports import LinkLog
+from littoral.edge.ports import LinkLog, Restamps
 from littoral.kernel import json
 from littoral.kernel.ids import NodeId, Origin
 from littoral.kernel.limits import SKEW_MS_MAX
 from littoral.kernel.time import ms_of
-from littoral.log import RecordClass
+from littoral.log import Record, RecordClass
 
 Ranges = list[tuple[int, int]]
 
@@ -56,8 +56,9 @@ def _ranges_in(stored: bytes) -> Ranges:
 class Refusals:
     """Both sides of the matter, in the log's key-value space."""
 
-    def __init__(self, log: LinkLog) -> None:
+    def __init__(self, log: LinkLog, twins: Restamps) -> None:
         self._log = log
+        self._twins = twins
 
     # The receiver.
 
@@ -112,9 +113,21 @@ class Refusals:
         """Append held records anew, if the log's stamps are such as the peer takes; how many."""
         if ms_of(self._log.last_hlc) > peer_now_ms + SKEW_MS_MAX:
             return 0
-        return sum(self._release(key) for key, _ in self._log.scan(SPACE, prefix="held/"))
+        found = [r for key, _ in self._log.scan(SPACE, prefix="held/") for r in self._take(key)]
+        # In the order in which they were first accepted, also across classes.
+        found.sort(key=lambda r: r.seq)
+        for r in found:
+            headers = {**(r.headers or {}), "restamped": f"{r.origin}:{r.oseq}"}
+            if r.entity.startswith(("thing:", "policy:")):
+                # The peer folds it by its new stamp only, so it has to count here too.
+                self._twins.restamp(r, headers)
+            else:
+                self._log.append(
+                    r.cls, r.kind, r.entity, 0, 0, r.path, r.value, r.device_time, headers
+                )
+        return len(found)
 
-    def _release(self, key: str) -> int:
+    def _take(self, key: str) -> list[Record]:
         origin, _, cls = key.removeprefix("held/").rpartition("/")
         ranges = self._ranges(key)
         first, last = ranges[0]
@@ -122,14 +135,10 @@ class Refusals:
             first - 1, limit=RELEASE_MAX, cls=RecordClass(int(cls)), origin=Origin(origin)
         )
         mine = [r for r in found if r.oseq <= last]
-        for r in mine:
-            headers = {**(r.headers or {}), "restamped": f"{r.origin}:{r.oseq}"}
-            # Revision 0: it is no new revision here, only news for the peer.
-            self._log.append(r.cls, r.kind, r.entity, 0, 0, r.path, r.value, r.device_time, headers)
         complete = len(mine) < RELEASE_MAX or mine[-1].oseq >= last
         rest = [] if complete else [(mine[-1].oseq + 1, last)]
         self._write(key, [*rest, *ranges[1:]])
-        return len(mine)
+        return mine
 
     def _ranges(self, key: str) -> Ranges:
         stored = self._log.get(SPACE, key)

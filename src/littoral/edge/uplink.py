@@ -12,7 +12,7 @@ from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.messages import TOPIC
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
-from littoral.edge.ports import Applies, Dialer, LinkLog
+from littoral.edge.ports import Applies, AppliesTwins, Dialer, LinkLog
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
 from littoral.eventing import Direction, Inbox
@@ -36,7 +36,7 @@ class Uplink:
         self,
         *,
         log: LinkLog,
-        twins: Applies,
+        twins: AppliesTwins,
         registry: Applies,
         inbox: Inbox,
         dialer: Dialer,
@@ -56,7 +56,7 @@ class Uplink:
         self._own = OwnRecords(log, clock)
         self._inflow = Inflow(log, twins=twins, registry=registry, homes=Homes(log))
         self._parts = LinkParts(
-            log, clock, self._settings, self._own, Refusals(log), Gate(log), software
+            log, clock, self._settings, self._own, Refusals(log, twins), Gate(log), software
         )
         self._meter = Meter(log, self._own, clock)
         self._cursors = {

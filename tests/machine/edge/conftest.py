@@ -55,6 +55,10 @@ class KeepingParts:
         self._log.append_remote(record, 0, 0)
         self.applied.append(record)
 
+    def restamp(self, record, headers):
+        r = record
+        self._log.append(r.cls, r.kind, r.entity, 0, 0, r.path, r.value, r.device_time, headers)
+
     def on_change(self, hook):
         self.changed = hook
 
