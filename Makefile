@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 1000
+KILLS  ?= 200
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo up check test sim bench fix docs pins clean
+.PHONY: help setup peers demo up check test sim kills bench fix docs pins clean
 
 help:
 	@echo "make setup   create .venv with the littoral command in it"
@@ -17,6 +18,7 @@ help:
 	@echo "make check   format, lint, types, import contracts, fast tests (under 30 s)"
 	@echo "make test    everything (under 8 minutes)"
 	@echo "make sim     SEEDS=5000: more virtual worlds"
+	@echo "make kills   KILLS=500: more SIGKILLs of whole nodes under load"
 	@echo "make bench   every figure of docs/benchmarks.md, on this machine"
 	@echo "make docs    write docs/reference and CHANGELOG.md from the code and changes/"
 	@echo "make fix     format and mend what the linter can"
@@ -60,6 +62,9 @@ test: setup peers
 
 sim: setup
 	$(BIN)/pytest -q -n $(JOBS) tests/sim --seeds $(SEEDS)
+
+kills: setup
+	$(BIN)/pytest -q -n $(JOBS) tests/real/node/test_kill.py --kills $(KILLS)
 
 bench: setup peers
 	$(BIN)/python bench/all.py

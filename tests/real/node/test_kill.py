@@ -1,6 +1,6 @@
 """SIGKILL to a cloud, a site and a functions worker at random moments, under load.
 
-More of it: ``pytest tests/real/node --kills 500``.
+More of it: ``make kills KILLS=500``.
 """
 
 import asyncio
