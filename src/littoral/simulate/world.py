@@ -33,6 +33,9 @@ from littoral.twin import Caller
 QUIET_WITHIN_S = 1200.0
 """Virtual time after the last fault within which everything must have arrived."""
 
+QUIET_FOR_S = 5.0
+"""How long nothing may happen before a world is called quiet."""
+
 QUIET_LOOK_S, QUIET_LOOK_S_MAX = 0.5, 10.0
 """How often the world looks whether it is quiet."""
 
@@ -315,11 +318,16 @@ class World:
 
     async def _quiet(self) -> None:
         """Wait until every outbox is empty, and every node has what it should have."""
-        look_s = QUIET_LOOK_S
-        while (why := self._unquiet()) is not None:
-            self.waits_for = why
+        look_s, quiet_s = QUIET_LOOK_S, 0.0
+        # A link that has just come up does not know yet what it has to send: look for a while.
+        while quiet_s < QUIET_FOR_S:
+            why = self._unquiet()
+            if why is None:
+                look_s, quiet_s = QUIET_LOOK_S, quiet_s + QUIET_LOOK_S
+            else:
+                self.waits_for, quiet_s = why, 0.0
+                look_s = min(1.2 * look_s, QUIET_LOOK_S_MAX)
             await asyncio.sleep(look_s)
-            look_s = min(1.2 * look_s, QUIET_LOOK_S_MAX)
         self.waits_for = ""
         self.note("quiet")
 
