@@ -32,6 +32,9 @@ _INDEX_ROWS_EACH = 64
 _PURGE_ROWS_EACH = 512
 _SCRUB_PAGES_EACH = 32
 
+_RIPE_PAGES_MAX = 8 * SEAL_GROUPS
+"""Pages looked at for one piece."""
+
 _pairs = msgspec.msgpack.Decoder(list[int])
 
 
@@ -63,6 +66,9 @@ class _Small(NamedTuple):
     seq_last: int
     records: int
     stored: int
+
+
+_smalls = msgspec.json.Decoder(list[_Small])
 
 
 def _is_ripe(groups: int, records: int, stored: int) -> bool:
@@ -122,12 +128,13 @@ class Sealer:
         found: list[_Small] = []
         groups = records = stored = whole = 0
         grp = -1
-        for row in self._connection.execute(
-            "SELECT id, grp, seq_last, records, stored FROM page "
-            "WHERE grp > ? ORDER BY grp, seq_first",
-            (self.sealed_to,),
-        ):
-            page = _Small._make(row)
+        # As one row: every step of a statement hands the interpreter to a busy loop.
+        rows = self._connection.execute(
+            "SELECT json_group_array(json_array(id, grp, seq_last, records, stored)) FROM "
+            "(SELECT * FROM page WHERE grp > ? ORDER BY grp, seq_first LIMIT ?)",
+            (self.sealed_to, _RIPE_PAGES_MAX),
+        ).get
+        for page in _smalls.decode(str(rows)):
             if page.grp != grp:
                 whole = len(found)
                 if _is_ripe(groups, records, stored):
@@ -201,12 +208,16 @@ class Sealer:
         names = sorted(found)
         for start in range(0, len(names), _INDEX_ROWS_EACH):
             with transaction(self._connection):
-                for name in names[start : start + _INDEX_ROWS_EACH]:
+                some = names[start : start + _INDEX_ROWS_EACH]
+                fields: list[str | int | bytes] = []
+                for name in some:
                     pairs = sorted(found[name])
-                    self._connection.execute(
-                        "INSERT OR REPLACE INTO entity VALUES(?, ?, ?, ?, ?)",
-                        (name, *pairs[0], max(s for _, s in pairs), encode_pairs(pairs)),
-                    )
+                    fields += (name, *pairs[0], max(s for _, s in pairs), encode_pairs(pairs))
+                # One statement: each one hands the interpreter to a busy loop some times.
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO entity VALUES" + ",".join(["(?,?,?,?,?)"] * len(some)),
+                    fields,
+                )
             yield
         with transaction(self._connection):
             self._set("indexed_to", position)
