@@ -33,6 +33,9 @@ from littoral.twin import Caller
 QUIET_WITHIN_S = 1200.0
 """Virtual time after the last fault within which everything must have arrived."""
 
+LINK_SPACE = "link"
+"""Where a log keeps what the link knows."""
+
 QUIET_FOR_S = 5.0
 """How long nothing may happen before a world is called quiet."""
 
@@ -342,6 +345,8 @@ class World:
                 return f"{machine.name} is down"
             if node.log.committed != node.log.head:
                 return f"{machine.name} commits"
+            if node.log.scan(LINK_SPACE, prefix="held/", limit=1):
+                return f"{machine.name} holds records whose stamps are too far ahead"
         cloud = self.cloud.node
         assert cloud is not None
         assert cloud.downlink is not None
