@@ -40,11 +40,6 @@ def noun_of(keys: tuple[str, ...]) -> str:
             return "thing"
 
 
-def resource_of(path: str) -> str:
-    """The policy resource of a path in a thing."""
-    return "thing:" + path
-
-
 @lru_cache(maxsize=4096)
 def lane_of(keys: tuple[str, ...]) -> str:
     """The lane that a value at ``keys`` lies in."""

@@ -175,26 +175,30 @@ def compose(earlier: Patch, later: Patch) -> bool:
         False, with ``earlier`` as it was, if no merge patch does that: an object that comes after
         a value or a deletion replaces it, where a merge patch could only merge into what is there.
     """
+    if not _composable(earlier, later):
+        return False
+    nested = {}
     for key, value in later.items():
-        if isinstance(value, dict) and key in earlier:
-            inner = earlier[key]
-            if not isinstance(inner, dict) or not _composable(inner, value):
-                return False
-    for key, value in later.items():
-        inner = earlier.get(key)
-        if isinstance(value, dict) and isinstance(inner, dict):
-            compose(inner, value)
-        else:
-            earlier[key] = value
+        if value.__class__ is dict and key in earlier:
+            nested[key] = earlier[key]
+    earlier.update(later)
+    for key, inner in nested.items():
+        value = later[key]
+        assert isinstance(inner, dict)
+        assert isinstance(value, dict)
+        compose(inner, value)
+        earlier[key] = inner
     return True
 
 
 def _composable(earlier: Patch, later: Patch) -> bool:
-    return all(
-        isinstance(inner := earlier[key], dict) and _composable(inner, value)
-        for key, value in later.items()
-        if isinstance(value, dict) and key in earlier
-    )
+    for key, value in later.items():
+        if value.__class__ is dict and key in earlier:
+            inner = earlier[key]
+            assert isinstance(value, dict)
+            if not isinstance(inner, dict) or not _composable(inner, value):
+                return False
+    return True
 
 
 def change(
