@@ -160,7 +160,9 @@ def test_a_full_disk_is_told_line_by_line(on_node):
         got = await apply(node, POLICY, THING)
         assert [line["error"] for line in got] == ["log.full", "log.full"]
         assert got[0]["status"] == 503
-        assert (await node.call("GET", V1 + "/tenants")).json["items"][0]["id"] == "DEFAULT_TENANT"
+        assert (await node.call("GET", V1 + "/tenants", user=ADMIN)).json["items"][0][
+            "id"
+        ] == "DEFAULT_TENANT"
         store.capacity_bytes = 1 << 40
         for _ in range(2):  # the log looks for room when it is asked, now and then
             await asyncio.sleep(60)
@@ -170,8 +172,18 @@ def test_a_full_disk_is_told_line_by_line(on_node):
     on_node(main, store=store)
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/apply"), ("POST", "/tokens")])
-def test_only_an_administrator_writes(on_node, method, path):
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/apply"),
+        ("POST", "/tokens"),
+        ("GET", "/devices?tenant=DEFAULT_TENANT"),
+        ("GET", "/tenants"),
+        ("GET", "/sites"),
+        ("GET", "/status"),
+    ],
+)
+def test_only_an_administrator_sees_and_changes_the_registry(on_node, method, path):
     async def main(node):
         answer = await node.call(method, V1 + path, b"{}")
         assert (answer.status, answer.code) == (403, "littoral.forbidden")
@@ -189,7 +201,9 @@ def test_everything_is_listed_page_by_page(on_node):
         async def pages(path):
             items, after = [], ""
             while True:
-                page = (await node.call("GET", f"{V1}/{path}limit=2&after={after}")).json
+                page = (
+                    await node.call("GET", f"{V1}/{path}limit=2&after={after}", user=ADMIN)
+                ).json
                 items += page["items"]
                 after = page["next"]
                 if not after:
@@ -213,8 +227,8 @@ def test_everything_is_listed_page_by_page(on_node):
                 "link": {"session": "up"},
             }
         ]
-        assert (await node.call("GET", V1 + "/devices")).status == 400
-        assert (await node.call("GET", V1 + "/tenants?limit=0")).status == 400
+        assert (await node.call("GET", V1 + "/devices", user=ADMIN)).status == 400
+        assert (await node.call("GET", V1 + "/tenants?limit=0", user=ADMIN)).status == 400
 
     on_node(main, link_status=lambda: {"one": {"session": "up"}})
 
@@ -242,7 +256,7 @@ def test_ids_of_things_are_those_that_the_user_may_see(on_node):
 
 def test_status_tells_of_the_log_and_the_parts(on_node):
     async def main(node):
-        status = (await node.call("GET", V1 + "/status")).json
+        status = (await node.call("GET", V1 + "/status", user=ADMIN)).json
         assert status["node"] == {"name": "cloud", "role": "cloud", "version": "0.1.0"}
         assert status["ready"] is True
         assert status["log"]["committed"] == node.log.committed
