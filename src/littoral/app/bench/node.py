@@ -21,7 +21,7 @@ from littoral.app.bench.processes import die_with_parent, free_port, stop
 ADMIN = ("devops", "foobar")
 """The administrator of ``up --dev``: everything here listens on the loopback only."""
 
-READY_S = 30.0
+READY_S = 60.0
 POLL_S = 0.01
 APPLY_LINES = 500
 

@@ -26,7 +26,7 @@ from littoral.app.demo.stage import CASTS, SITE_ONE
 from littoral.app.demo.verdict import compare, quantiles
 from littoral.app.demo.view import show_verdict
 
-READY_S = 30.0
+READY_S = 60.0
 POLL_S = 0.02
 OBSERVE_S = 0.4
 CONDUCT_S = 1.0
