@@ -158,10 +158,8 @@ class DeviceDoor:
                 hot.note_time(feature, device_time)
             if message_id is not None:
                 hot.remember_id(message_id)
-        hot.revision = revision
-        hot.last_seq = seq
-        hlc = log.last_hlc
-        hot.lanes[path] = hlc
+        hot.revision, hot.last_seq = revision, seq
+        hot.lanes[path] = hlc = log.last_hlc
         hot.modified_ms = hlc >> 16
         hot.used = True
         earlier = hot.pending.get(path)
@@ -175,6 +173,8 @@ class DeviceDoor:
             hot.pending_bytes += size
         else:
             hot.accumulate(path, patch, size)
+        if hot.watched:
+            self._engine.unwatch(hot)
         if not hot.dirty_since or revision % SNAPSHOT_EVERY == 0:
             self._engine.touch(hot, seq)
         return True

@@ -11,9 +11,8 @@ from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
 from littoral.log import REPLAY_RECORDS_MAX, Headers, Log, Record, RecordClass
 from littoral.twin.core import state
-from littoral.twin.core.conflict import conflict_of
 from littoral.twin.core.state import Hot
-from littoral.twin.history import History, is_in_place, settle
+from littoral.twin.history import History, is_in_place
 from littoral.twin.model import (
     FLUSH_CHUNK_MIN,
     FLUSH_LAG_RECORDS,
@@ -88,6 +87,12 @@ class Engine:
         """Let go of a hot entity; whoever holds it sees ``gone`` and loads anew."""
         hot.gone = True
         self.hot.pop(hot.entity, None)
+        self.unwatch(hot)
+
+    def unwatch(self, hot: Hot) -> None:
+        """Called by who writes ``hot`` without `write`: what is known of its lanes is void."""
+        if hot.watched:
+            self._history.forget(hot)
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -155,6 +160,7 @@ class Engine:
         )  # fmt: skip
         before = hot.exists, hot.policy_id
         self._take(hot, record)
+        self._history.wrote(hot, record)
         self._after(hot, seq, *before)
         return record
 
@@ -189,8 +195,12 @@ class Engine:
         stored = record._replace(seq=seq, revision=revision, prev_seq=prev)
         if in_place:
             self._take(hot, stored)
+            self._history.wrote(hot, stored)
         else:
-            self._refold(hot, stored)
+            idle = not hot.pending
+            self._place(hot, stored)
+            if idle and hot.pending:
+                self.keep_pending(hot)
         self._after(hot, seq, *before)
 
     def restamp(self, record: Record, headers: Headers) -> None:
@@ -215,15 +225,14 @@ class Engine:
             headers=headers,
         )
 
-    def _refold(self, hot: Hot, record: Record) -> None:
+    def _place(self, hot: Hot, record: Record) -> None:
         """Put a record that is older than others of its lane in its place among them."""
-        self.refolds += 1
-        document, later = self._history.fold_late(hot, record)
-        settle(hot, record, document)
-        # Kept, so that reading this revision back, or replaying it, never has to do this again.
-        self.snapshot(hot)
-        body = conflict_of(record, later, document)
-        if body is not None:
+        outcome = self._history.take_late(hot, record)
+        if outcome.folded:
+            self.refolds += 1
+            # Kept, so that reading this revision back, or replaying it, need not do this again.
+            self.snapshot(hot)
+        if outcome.conflict is not None:
             self.conflicts += 1
             self.log.append(
                 RecordClass.EVENT,
@@ -232,7 +241,7 @@ class Engine:
                 0,
                 0,
                 record.path,
-                json.encode(body),
+                json.encode(outcome.conflict),
             )
 
     # -- history ------------------------------------------------------------------------------
@@ -269,8 +278,9 @@ class Engine:
             # What this log has accepted itself was newer than all that it knew.
             if record.origin == origin or is_in_place(hot, record):
                 self._take(hot, record)
+                self._history.wrote(hot, record)
             else:
-                self._history.take_late(hot, record)
+                self._history.take_late(hot, record, again=True)
             if not hot.dirty_since:
                 self._soil(hot, record.seq)
 

@@ -1,13 +1,27 @@
 """What an entity was: its records and snapshots in the log, and late records put in their place."""
 
+from dataclasses import dataclass
+
 from littoral.kernel.time import ms_of
 from littoral.log import Log, Record
 from littoral.twin.core import state
+from littoral.twin.core.conflict import conflict_of, conflict_of_leaves, stamp_of
 from littoral.twin.core.document import Document
-from littoral.twin.core.paths import mark, newest_overlapping
+from littoral.twin.core.late import Leaves, flat_patch, learn, place
+from littoral.twin.core.paths import mark, newest_overlapping, overlap
 from littoral.twin.core.state import Hot, touched_by
 from littoral.twin.errors import HistoryNotFound
-from littoral.twin.model import REFOLD_RECORDS_MAX
+from littoral.twin.model import LATE_LANES_MAX, REFOLD_RECORDS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class LateOutcome:
+    """What placing a late record came to."""
+
+    folded: bool
+    """True if the history was folded for it: the result is worth a snapshot."""
+    conflict: dict[str, object] | None
+    """The body of the conflict event, if it lost something to another node."""
 
 
 class History:
@@ -19,6 +33,7 @@ class History:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._leaves: dict[Hot, tuple[str, Leaves]] = {}
 
     def records(self, entity: str, last_seq: int, first: int, last: int) -> list[Record]:
         """Records with first <= revision <= last, ascending; ``last_seq`` is the newest one's seq."""
@@ -50,28 +65,69 @@ class History:
         for record in records:
             if is_in_place(past, record):
                 state.apply(past, record)
+                self.wrote(past, record)
             else:
-                self.take_late(past, record)
+                self.take_late(past, record, again=True)
+        self.forget(past)
         return past
 
-    def take_late(self, hot: Hot, record: Record) -> None:
-        """Let a stored late record, the next after ``hot``, change it as it did when it came."""
+    def take_late(self, hot: Hot, record: Record, *, again: bool = False) -> LateOutcome:
+        """Let a late record change ``hot`` as if it had come in its place.
+
+        ``again`` says that it was placed before (replay, history): a snapshot of then is believed.
+        """
+        known = self._leaves.get(hot)
+        if known is not None and known[0] == record.path:
+            lost = place(hot, record, known[1])
+            if lost is not None:
+                hot.revision, hot.last_seq = record.revision, record.seq
+                return LateOutcome(folded=False, conflict=conflict_of_leaves(record, lost))
+        self.forget(hot)
+        if again and self._restored(hot, record):
+            return LateOutcome(folded=False, conflict=None)
+        base, later = self._unsettled(hot, record)
+        document = state.fold_in_order(base, [*later, record])
+        settle(hot, record, document)
+        if hot.doc is not None and len(later) <= REFOLD_RECORDS_MAX:
+            learnt = learn(record, later)
+            if learnt is not None:
+                self._remember(hot, record.path, learnt)
+        return LateOutcome(folded=True, conflict=conflict_of(record, later, document))
+
+    def wrote(self, hot: Hot, record: Record) -> None:
+        """Note a record that came in its place, for the late ones that may follow."""
+        if not hot.watched:
+            return
+        known = self._leaves[hot]
+        patch = flat_patch(record) if record.path == known[0] else None
+        if patch is not None:
+            known[1].write(patch, stamp_of(record))
+        elif any(overlap(lane, known[0]) for lane in touched_by(record)):
+            self.forget(hot)
+
+    def forget(self, hot: Hot) -> None:
+        """Nothing is known any more of how the lanes of ``hot`` stand: it was written elsewhere."""
+        self._leaves.pop(hot, None)
+        hot.watched = False
+
+    def _remember(self, hot: Hot, path: str, leaves: Leaves) -> None:
+        self._leaves[hot] = (path, leaves)
+        hot.watched = True
+        if len(self._leaves) > LATE_LANES_MAX:
+            self.forget(next(iter(self._leaves)))
+
+    def _restored(self, hot: Hot, record: Record) -> bool:
+        """Take over the snapshot that was kept when ``record`` came, if it is there."""
         found = self._log.snapshot(hot.entity, at_or_below=record.revision)
         if found is None or found[0] != record.revision:
-            # Room was short, and the snapshot that was kept then is gone.
-            document, _ = self.fold_late(hot, record)
-            settle(hot, record, document)
-            return
+            # It was placed leaf by leaf, or room was short and the snapshot is gone.
+            return False
         kept = state.unpack(hot.entity, found[1])
         hot.replace(kept.document())
         hot.lanes = kept.lanes
         hot.created_ms, hot.modified_ms = kept.created_ms, kept.modified_ms
         hot.revision, hot.last_seq = record.revision, record.seq
-
-    def fold_late(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]]:
-        """The document with ``record`` in its place, and the records that were folded anew for it."""
-        base, later = self._unsettled(hot, record)
-        return state.fold_in_order(base, [*later, record]), later
+        return True
 
     def _unsettled(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]]:
         """The document before the first record that may be newer than ``record``, and those after.

@@ -34,6 +34,9 @@ FLUSH_LAG_RECORDS = 30_000
 FLUSH_CHUNK_MIN = 256
 """States written with one commit at the least, when any is due."""
 
+LATE_LANES_MAX = 4096
+"""Things for which it is remembered how the lane of a late record stands."""
+
 REFOLD_RECORDS_MAX = 50_000
 """History walked at most to put a late record in its place."""
 

@@ -69,6 +69,7 @@ def test_the_client_does_what_a_person_wants(served):
             client.get_thing("org.acme:p")
         assert (e.value.status, e.value.code) == (404, "things:thing.notfound")
         assert e.value.correlation_id
+    with served.client("devops", "foobar") as client:
         assert client.status()["node"]["name"] == "cloud"
 
 

@@ -17,6 +17,45 @@ THINGS = "/api/2/things/org.plant:"
 MESSAGES = 50
 
 
+async def works_on_alone(world, cloud, site, sensor, valve_source):
+    """What a site does while its link is cut; returns the device that came only then."""
+
+    async def is_alone():
+        return not (await world.uplink(site)).get("session", True)
+
+    await world.until(is_alone, "the site notices")
+    # Written in the cloud, for a thing that it cannot reach now.
+    put = await world.request(
+        cloud,
+        "PUT",
+        THINGS + "valve/features/telemetry/desiredProperties",
+        json={"position": 7},
+    )
+    assert put.status_code in (201, 204), put.text
+    # A command to the site is not stored for later: it fails, in its time.
+    sent = await world.request(
+        cloud, "POST", THINGS + "valve/inbox/messages/open?timeout=1s", json={}
+    )
+    assert sent.status_code in (408, 503), sent.text
+    # A device that was never here before connects, although the cloud is away.
+    late = world.device(site, "late")
+    async with world.connected([late]):
+        before = len(valve_source.commands)
+        for _ in range(MESSAGES):
+            sensor.publish()
+            late.publish()
+            await asyncio.sleep(0.002)
+        await world.drained([sensor, late])
+        await world.until(
+            lambda: len(valve_source.commands) >= before + MESSAGES,
+            "functions react with the cloud away",
+        )
+    assert (await world.uplink(site))["backlog_records"] >= 2 * MESSAGES
+    answer = await world.request(site, "GET", "/readyz")
+    assert answer.status_code == 200
+    return late
+
+
 def test_a_cut_off_site_works_on_and_both_sides_catch_up(world):
     async def run():
         cloud = world.cloud()
@@ -41,39 +80,7 @@ def test_a_cut_off_site_works_on_and_both_sides_catch_up(world):
 
             await cable.cut()
 
-            async def is_alone():
-                return not (await world.uplink(site)).get("session", True)
-
-            await world.until(is_alone, "the site notices")
-            # Written in the cloud, for a thing that it cannot reach now.
-            put = await world.request(
-                cloud,
-                "PUT",
-                THINGS + "valve/features/telemetry/desiredProperties",
-                json={"position": 7},
-            )
-            assert put.status_code in (201, 204), put.text
-            # A command to the site is not stored for later: it fails, in its time.
-            sent = await world.request(
-                cloud, "POST", THINGS + "valve/inbox/messages/open?timeout=1s", json={}
-            )
-            assert sent.status_code in (408, 503), sent.text
-            # A device that was never here before connects, although the cloud is away.
-            late = world.device(site, "late")
-            async with world.connected([late]):
-                before = len(valve_source.commands)
-                for _ in range(MESSAGES):
-                    sensor.publish()
-                    late.publish()
-                    await asyncio.sleep(0.002)
-                await world.drained([sensor, late])
-                await world.until(
-                    lambda: len(valve_source.commands) >= before + MESSAGES,
-                    "functions react with the cloud away",
-                )
-            assert (await world.uplink(site))["backlog_records"] >= 2 * MESSAGES
-            answer = await world.request(site, "GET", "/readyz")
-            assert answer.status_code == 200
+            late = await works_on_alone(world, cloud, site, sensor, valve_source)
 
             await cable.mend()
             await world.synced(site)

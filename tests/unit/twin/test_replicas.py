@@ -264,3 +264,62 @@ def test_reading_an_old_revision_folds_no_further_than_to_a_snapshot(on_node):
         assert all(last - first < SNAPSHOT_EVERY for _, _, first, last in asked)
 
     on_node(main)
+
+
+def test_telemetry_that_comes_after_its_events_is_folded_once(on_node, other):
+    """After an outage a site's events overtake its telemetry: the history is read once, not always."""
+
+    async def main(node):
+        apply = node.twins.apply_remote
+        apply(other(-9000, *CREATED, oseq=1))
+        for n in range(300):  # events: every third message
+            apply(other(3 * n, "thing.merged", LAMP, {"n": 3 * n, "event": n}, oseq=2 + n))
+        rest = [n for n in range(900) if n % 3]
+        for at, n in enumerate(rest):
+            patch = {"n": n, "only": n, "gone": None if n % 2 else n}
+            apply(other(n, "thing.merged", LAMP, patch, oseq=1000 + at))
+        await node.log.wait()
+        statistics = node.twins.statistics()
+        assert (statistics.refolds, statistics.conflicts) == (1, 0)
+        assert node.properties("lamp") == {"n": 899, "event": 299, "only": 899}
+        assert node.twins.revision_of(T) == 901
+        await node.reopen()
+        assert node.properties("lamp") == {"n": 899, "event": 299, "only": 899}
+
+    on_node(main)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_flat_records_in_any_order_make_what_their_fold_makes(on_node, other, seed):
+    async def main(node):
+        source = random.Random(seed)
+        origins = ("cloud/00000000000000aa", "site/00000000000000bb")
+        records = [other(-9000, *CREATED, oseq=1)]
+        for n in range(60):
+            keys = source.sample("abcde", source.randint(1, 3))
+            patch = {k: source.choice([n, None, [n]]) for k in keys}
+            if source.random() < 0.05:
+                patch = {"a": {"deep": n}}
+            path = LAMP if source.random() < 0.95 else "/features/other/properties"
+            origin = source.choice(origins)
+            ms = source.randint(0, 40)
+            records.append(other(ms, "thing.merged", path, patch, oseq=2 + n, origin=origin))
+        first, rest = records[0], records[1:]
+        source.shuffle(rest)
+        for record in (first, *rest):
+            node.twins.apply_remote(record)
+            if source.random() < 0.1:
+                node.door().telemetry("mine", b'{"x":1}')
+        await node.log.wait()
+        expected = fold_in_order(None, records)
+        document = node.twins.peek(T)
+        assert {k: v for k, v in document["features"].items() if k != "mine"} == expected[
+            "features"
+        ]
+        await node.reopen()
+        document = node.twins.peek(T)
+        assert {k: v for k, v in document["features"].items() if k != "mine"} == expected[
+            "features"
+        ]
+
+    on_node(main)

@@ -145,7 +145,11 @@ class Shelf:
         for namespace in set(before.namespaces if before else ()) - set(tenant.namespaces):
             self._drop_namespace(namespace, tenant.id)
         for namespace in tenant.namespaces:
-            if self.tenant_of_namespace(namespace) != tenant.id:
+            owner = self.tenant_of_namespace(namespace)
+            other = None if owner in (None, tenant.id) else self.tenant(str(owner))
+            if other is not None and other.version > tenant.version:
+                continue  # an old record told again: the namespace is another tenant's by now
+            if owner != tenant.id:
                 self.put(f"namespace/{namespace}", tenant.id.encode())
                 self._namespaces.pop(namespace)
         self.put(f"tenant/{tenant.id}", value)
@@ -195,10 +199,18 @@ class Shelf:
         if before is not None and before.thing_id != device.thing_id:
             self._drop_thing(before)
         self.put(f"device/{device.tenant}/{device.id}", value)
-        if before is None or before.thing_id != device.thing_id:
+        if (before is None or before.thing_id != device.thing_id) and not self._taken(device):
             self.put(f"thing/{device.thing_id}", f"{device.tenant}/{device.id}".encode())
             self._things.pop(device.thing_id)
         self._devices.put((device.tenant, device.id), device)
+
+    def _taken(self, device: Device) -> bool:
+        """Whether a newer device has the thing: ``device`` is then an old record told again."""
+        owner = self.device_of(device.thing_id)
+        if owner is None or (owner.tenant, owner.device) == (device.tenant, device.id):
+            return False
+        other = self.device(owner.tenant, owner.device)
+        return other is not None and other.version > device.version
 
     def erase_device(self, device: Device) -> None:
         """Remove ``device``, its credentials and what points to it."""
@@ -233,6 +245,11 @@ class Shelf:
             if self.device_of_auth(tenant, kind, auth_id) == device:
                 self.put(f"auth/{tenant}/{kind}/{auth_id}", None)
         for kind, auth_id in sorted(new - old):
+            owner = self.device_of_auth(tenant, kind, auth_id)
+            if owner not in (None, device):
+                assert owner is not None
+                if self.credentials(tenant, owner).version > stored.version:
+                    continue  # an old record told again: the name is another device's by now
             self.put(f"auth/{tenant}/{kind}/{auth_id}", device.encode())
         self.put(f"credentials/{tenant}/{device}", value)
 

@@ -10,6 +10,10 @@ from littoral.twin.core.paths import keys_of
 Keys = tuple[str, ...]
 
 
+Stamp = tuple[int, str, int]
+"""``(hlc, origin, oseq)``: the total order of records."""
+
+
 def conflict_of(
     record: Record, others: Iterable[Record], document: Document | None
 ) -> dict[str, object] | None:
@@ -36,13 +40,29 @@ def conflict_of(
     }
     if not lost:
         return None
-    winner = max(newer, key=stamp_of)
+    return _body(record, lost, stamp_of(max(newer, key=stamp_of)))
+
+
+def conflict_of_leaves(record: Record, lost: dict[str, Stamp]) -> dict[str, object] | None:
+    """The same for a record that was placed leaf by leaf: ``lost`` keys and the stamps that won."""
+    node = record.origin.partition("/")[0]
+    foreign = {k: at for k, at in lost.items() if at[1].partition("/")[0] != node}
+    if not foreign:
+        return None
+    value = json.decode(record.value)
+    assert isinstance(value, dict)
+    place = keys_of(record.path)
+    body = {str(pointer.render((*place, key))): value[key] for key in foreign}
+    return _body(record, body, max(foreign.values()))
+
+
+def _body(record: Record, lost: dict[str, object], winner: Stamp) -> dict[str, object]:
     return {
         "lost": lost,
         "lostOrigin": record.origin,
         "lostHlc": record.hlc,
-        "wonOrigin": winner.origin,
-        "wonHlc": winner.hlc,
+        "wonOrigin": winner[1],
+        "wonHlc": winner[0],
     }
 
 

@@ -45,6 +45,7 @@ class Hot:
         "policy_id",
         "revision",
         "used",
+        "watched",
     )
 
     def __init__(self, entity: str) -> None:
@@ -55,6 +56,8 @@ class Hot:
         self.created_ms = 0
         self.modified_ms = 0
         self.policy_id = ""
+        self.watched = False
+        """True while `History` knows how a lane stands; who writes past it must say so."""
         self.doc: bytes | None = None
         self.lanes: dict[str, int] = {}
         self.pending: dict[str, Patch] = {}
