@@ -30,12 +30,12 @@ def test_generators_that_ran_together_add_up():
     assert sum(both.buckets.values()) == 2
 
 
-def test_ratios_are_of_medians_and_only_against_others():
+def test_ratios_are_taken_per_round_and_only_against_others():
     result = Result({"cores": 2}, IngestOptions())
     own, peer = result.row("littoral"), result.row("mosquitto")
     own.closed[10] = [report(100, []), report(400, []), report(200, [])]
-    peer.closed[10] = [report(400, [])]
-    assert ratio(own, peer, 10) == 0.5
+    peer.closed[10] = [report(200, []), report(400, []), report(800, [])]
+    assert ratio(own, peer, 10) == 0.5  # of 0.5, 1 and 0.25
     assert ratio(own, own, 10) is None
     shown = as_json(result)
     assert [row["name"] for row in shown["rows"]] == ["littoral", "mosquitto"]

@@ -100,11 +100,16 @@ def as_json(result: Result) -> dict[str, object]:
 
 
 def ratio(own: Row | None, other: Row, in_flight: int) -> float | None:
-    """Littoral's rate divided by the other's."""
+    """Littoral's rate divided by the other's: the median of the rounds' ratios.
+
+    A round's two runs stand close together in time, so a busy neighbour spoils both or none; the
+    quotient of two medians may take one from a quiet round and one from a busy one.
+    """
     if own is None or own is other:
         return None
-    mine, theirs = own.per_s(in_flight), other.per_s(in_flight)
-    return mine / theirs if mine and theirs else None
+    pairs = zip(own.closed.get(in_flight, ()), other.closed.get(in_flight, ()), strict=False)
+    found = [mine.per_s / theirs.per_s for mine, theirs in pairs if theirs.acknowledged]
+    return statistics.median(found) if found else None
 
 
 def _row_json(row: Row, own: Row | None) -> dict[str, object]:
