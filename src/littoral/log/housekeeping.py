@@ -26,6 +26,7 @@ EVERY_S = 0.25
 _EXPIRE_EVERY_S = 3600.0
 _FULL_PAUSE_S = 5.0
 _PIECES_MAX = 16
+_PIECE_PAUSE_S = 0.01
 """Pieces in one look, so that housekeeping yields to the commits of a busy node."""
 
 _IDLE_LOOKS = 8
@@ -95,6 +96,8 @@ class Housekeeper:
             )
             if not more.value:
                 return False
+            # Commits queue behind a piece: let some of them by before the next one.
+            await asyncio.sleep(_PIECE_PAUSE_S)
         return True
 
     async def thin(self) -> None:
