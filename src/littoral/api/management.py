@@ -1,7 +1,6 @@
 """Littoral's own API, /api/littoral/v1: bulk apply, listings, status, enrolment tokens."""
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -14,6 +13,7 @@ from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX, SCAN_IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
 from littoral.kernel import time as instants
+from littoral.kernel import wire
 from littoral.log import RecordClass
 from littoral.registry import User
 from littoral.twin.protocol import InvalidHeader
@@ -144,17 +144,18 @@ class ManagementRoutes:
         parts = self._parts
         reason = parts.not_ready()
         classes = [
-            plain(one) | {"class": RecordClass(one.cls).name.lower()} for one in parts.log.usage()
+            {**wire.members(one), "class": RecordClass(one.cls).name.lower()}
+            for one in parts.log.usage()
         ]
         return json_answer(
             {
-                "node": plain(parts.node),
+                "node": wire.plain(parts.node),
                 "time": instants.render(parts.clock.now_ms()),
                 "ready": reason is None,
                 "reason": reason or "",
-                "log": plain(parts.log.statistics()) | {"classes": classes},
+                "log": {**wire.members(parts.log.statistics()), "classes": classes},
                 "links": dict(parts.link_status()),
-                "parts": {name: plain(source()) for name, source in parts.statistics.items()},
+                "parts": {name: wire.plain(source()) for name, source in parts.statistics.items()},
             }
         )
 
@@ -181,23 +182,6 @@ class ManagementRoutes:
 
 
 _V1_NAMES = "apply, devices, sites, status, tenants, things and tokens"
-
-
-def plain(record: object) -> dict[str, object]:
-    """A statistics record as JSON-able members."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {f.name: _plain_value(getattr(record, f.name)) for f in dataclasses.fields(record)}
-    if isinstance(record, Mapping):
-        return {str(name): _plain_value(value) for name, value in record.items()}
-    return {"value": str(record)}
-
-
-def _plain_value(value: object) -> object:
-    if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
-        return plain(value)
-    if isinstance(value, list | tuple):
-        return [_plain_value(one) for one in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _only(request: Request, method: str) -> None:

@@ -19,3 +19,10 @@ def plain(value: object) -> object:
     if isinstance(value, Sequence | AbstractSet):
         return [plain(v) for v in value]
     return value
+
+
+def members(record: object) -> dict[str, object]:
+    """The members of a dataclass, plain."""
+    value = plain(record)
+    assert isinstance(value, dict), record
+    return value
