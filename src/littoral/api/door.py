@@ -8,18 +8,10 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from littoral.api.answers import (
-    Answer,
-    Stream,
-    json_answer,
-    problem_answer,
-    send_answer,
-    send_stream,
-)
+from littoral.api.answers import Answer, Stream, problem_answer, send_answer, send_stream
 from littoral.api.auth import Authenticator, caller_of
 from littoral.api.errors import (
     InternalError,
-    MethodNotAllowed,
     PeerGone,
     RouteMissing,
     VersionNotSupported,
@@ -27,16 +19,16 @@ from littoral.api.errors import (
 from littoral.api.listing import ThingListing
 from littoral.api.management import ManagementRoutes
 from littoral.api.messages import MessageRoutes
-from littoral.api.ops import NAMES, OperationRoutes
+from littoral.api.ops import operation_routes
 from littoral.api.parts import ApiParts
 from littoral.api.policies import PolicyRoutes
 from littoral.api.ports import AsgiApp, Receive, Scope, Send
 from littoral.api.request import Request
+from littoral.api.roots import Api2, Open, WhoAmI
 from littoral.api.sse import ThingStreams
 from littoral.api.things import ThingRoutes
 from littoral.api.websocket import SocketRoutes
-from littoral.kernel.errors import LittoralError
-from littoral.twin.protocol import InvalidHeader
+from littoral.kernel.errors import InvalidHeader, LittoralError
 
 CORRELATION_CHARS_MAX = 256
 """Length of a correlation id."""
@@ -59,16 +51,21 @@ class Door:
         self._entropy = parts.entropy
         self._authenticator = Authenticator(parts.registry)
         self._streams = ThingStreams(parts.twins, parts.router, parts.registry)
-        self._things = ThingRoutes(
-            parts.twins,
-            ThingListing(parts.twins),
-            MessageRoutes(parts.twins, parts.inbox),
-            self._streams,
-            self.new_id,
-        )
-        self._policies = PolicyRoutes(parts.twins)
-        self._operations = OperationRoutes(parts, self._authenticator, self.statistics)
         self._management = ManagementRoutes(parts)
+        self._api_2: Api2 = {
+            "things": ThingRoutes(
+                parts.twins,
+                ThingListing(parts.twins),
+                MessageRoutes(parts.twins, parts.inbox),
+                self._streams,
+                self.new_id,
+            ),
+            "policies": PolicyRoutes(parts.twins),
+            "whoami": WhoAmI(),
+        }
+        self._open: Open = {
+            **operation_routes(parts, self._authenticator, self.statistics),
+        }
         self._sockets = SocketRoutes(parts, self._authenticator, self.new_id)
         self._requests = 0
         self._failures = 0
@@ -156,25 +153,14 @@ class Door:
 
     async def _dispatch(self, request: Request) -> Answer | Stream:
         match request.segments:
-            case ("api", "2", "things", *rest):
+            case ("api", "2", name, *rest) if name in self._api_2:
                 user = await self._authenticator.user(request)
-                return await self._things.handle(request, caller_of(user), tuple(rest))
-            case ("api", "2", "policies", *rest):
-                user = await self._authenticator.user(request)
-                return await self._policies.handle(request, caller_of(user), tuple(rest))
+                return await self._api_2[name].handle(request, caller_of(user), tuple(rest))
             case ("api", "littoral", "v1", *rest):
                 user = await self._authenticator.user(request)
                 return await self._management.handle(request, user, tuple(rest))
-            case ("api", "2", "whoami"):
-                user = await self._authenticator.user(request)
-                if request.method not in {"GET", "HEAD"}:
-                    raise MethodNotAllowed(request.method, ("GET",))
-                subjects = sorted(user.subjects)
-                return json_answer(
-                    {"defaultSubject": subjects[0] if subjects else "", "subjects": subjects}
-                )
-            case (name,) if name in NAMES:
-                return await self._operations.handle(request, name)
+            case (name, *rest) if name in self._open:
+                return await self._open[name].handle(request, tuple(rest))
             case ("api", version, *_) if version.isdigit() and version != "2":
                 raise VersionNotSupported(
                     f"version {version[:20]} of the API does not exist.", hint="Use /api/2."

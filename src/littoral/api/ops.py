@@ -4,26 +4,42 @@ from collections.abc import Callable
 
 from littoral.api.answers import Answer, json_answer
 from littoral.api.auth import Authenticator, require_admin
-from littoral.api.errors import MethodNotAllowed
+from littoral.api.errors import MethodNotAllowed, RouteMissing
 from littoral.api.metrics import CONTENT_TYPE, exposition
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.api.roots import OpenRoutes
 
-NAMES = frozenset(("health", "livez", "readyz", "metrics"))
+_NAMES = ("health", "livez", "readyz", "metrics")
 
 
-class OperationRoutes:
-    """Handles /health, /livez, /readyz and /metrics; the first three tell nothing secret."""
+def operation_routes(
+    parts: ApiParts, authenticator: Authenticator, own: Callable[[], object]
+) -> dict[str, OpenRoutes]:
+    """Root to what answers there; ``own`` gives the door's own counters."""
+    return {name: _Operation(name, parts, authenticator, own) for name in _NAMES}
+
+
+class _Operation:
+    """One of `_NAMES`; all but /metrics tell nothing secret."""
 
     def __init__(
-        self, parts: ApiParts, authenticator: Authenticator, own: Callable[[], object]
+        self,
+        name: str,
+        parts: ApiParts,
+        authenticator: Authenticator,
+        own: Callable[[], object],
     ) -> None:
+        self._name = name
         self._own = own
         self._parts = parts
         self._authenticator = authenticator
 
-    async def handle(self, request: Request, name: str) -> Answer:
-        """Answer one of `NAMES`."""
+    async def handle(self, request: Request, rest: tuple[str, ...]) -> Answer:
+        """Answer as an orchestrator wants it."""
+        name = self._name
+        if rest:
+            raise RouteMissing("there is nothing at this address.", hint=f"See /{name}.")
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed(request.method, ("GET",))
         if name == "livez":
