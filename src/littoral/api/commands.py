@@ -5,7 +5,7 @@ from littoral.api.model import IDS_MAX
 from littoral.api.special import special_members
 from littoral.kernel.errors import Kind, LittoralError
 from littoral.kernel.ids import parse_thing_id
-from littoral.twin import Caller, Conditions, Outcome, Twins
+from littoral.twin import Caller, Conditions, IfEqual, Outcome, Twins
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import ABSENT, Action, Command, Envelope, InvalidEnvelope, parse_command
 
@@ -118,7 +118,7 @@ def _conditions(command: Command) -> Conditions:
     return Conditions(
         if_match=command.if_match,
         if_none_match=command.if_none_match,
-        skip_if_equal=command.if_equal in {"skip", "skip-minimizing-merge"},
+        if_equal=IfEqual.of(command.if_equal),
     )
 
 

@@ -13,8 +13,7 @@ from littoral.api.errors import (
 )
 from littoral.api.model import FORGET_WAIT_S, TIMEOUT_S_MAX
 from littoral.api.request import Request
-from littoral.twin import Conditions
-from littoral.twin.protocol import InvalidHeader
+from littoral.twin import Conditions, IfEqual
 
 T = TypeVar("T")
 
@@ -93,17 +92,8 @@ def refuse_what_is_not_there(request: Request) -> None:
 def conditions_of(request: Request) -> Conditions:
     """The preconditions that came with a request."""
     headers = request.headers
-    match headers.get("if-equal"):
-        case None | "update":
-            skip = False
-        case "skip" | "skip-minimizing-merge":
-            skip = True
-        case other:
-            raise InvalidHeader(
-                f"if-equal is {other[:40]!r}.", hint="It is update, skip or skip-minimizing-merge."
-            )
     return Conditions(
         if_match=headers.get("if-match"),
         if_none_match=headers.get("if-none-match"),
-        skip_if_equal=skip,
+        if_equal=IfEqual.of(headers.get("if-equal")),
     )

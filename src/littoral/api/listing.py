@@ -10,11 +10,10 @@ from littoral.api.answers import Answer, json_answer
 from littoral.api.model import IDS_MAX, PAGE_DEFAULT, SCAN_IDS_MAX
 from littoral.api.request import Request
 from littoral.api.special import special_members
-from littoral.kernel.errors import Kind, LittoralError
+from littoral.kernel.errors import InvalidHeader, Kind, LittoralError
 from littoral.kernel.ids import parse_thing_id
 from littoral.twin import Caller, Twins
 from littoral.twin import fields as selectors
-from littoral.twin.protocol import InvalidHeader
 
 _OPTION = re.compile(r"(size|cursor)\(([^()]*)\)")
 

@@ -14,9 +14,9 @@ from littoral.api.parts import ApiParts
 from littoral.api.request import Request
 from littoral.kernel import time as instants
 from littoral.kernel import wire
+from littoral.kernel.errors import InvalidHeader
 from littoral.log import RecordClass
 from littoral.registry import User
-from littoral.twin.protocol import InvalidHeader
 
 T = TypeVar("T")
 

@@ -29,9 +29,8 @@ from littoral.api.model import (
 )
 from littoral.api.ports import Receive, Scope
 from littoral.kernel import json, pointer
-from littoral.kernel.errors import LittoralError
+from littoral.kernel.errors import InvalidHeader, LittoralError
 from littoral.kernel.merge import check_depth
-from littoral.twin.protocol import InvalidHeader
 
 QUERY_OR_HEADER = frozenset(
     (

@@ -10,13 +10,12 @@ from littoral.api.model import HEARTBEAT_S, IDS_MAX, STREAM_RECORDS_MAX, STREAMS
 from littoral.api.request import Request
 from littoral.eventing import BoundedQueue, Router, Subscription, record_queue
 from littoral.kernel import json, pointer
-from littoral.kernel.errors import Unavailable
+from littoral.kernel.errors import InvalidHeader, Unavailable
 from littoral.kernel.ids import namespace_of, parse_thing_id
 from littoral.log import Record
 from littoral.registry import Registry, RegistryChange
 from littoral.twin import Caller, Twins, protocol
 from littoral.twin import fields as selectors
-from littoral.twin.protocol import InvalidHeader
 
 _HISTORICAL = (
     "from-historical-revision",

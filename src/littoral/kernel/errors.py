@@ -68,6 +68,12 @@ class InvalidKey(LittoralError):
     code = "json.key.invalid"
 
 
+class InvalidHeader(LittoralError):
+    """A header has a value that it may not have."""
+
+    code = "header.invalid"
+
+
 class InvalidJson(LittoralError):
     """The text is not JSON, or not the JSON that is wanted here."""
 

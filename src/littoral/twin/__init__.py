@@ -10,7 +10,16 @@ Invariant: no command returns before what it did is durable; a `DeviceDoor` leav
 from littoral.twin.core.state import SILENT_KINDS
 from littoral.twin.door import DeviceDoor
 from littoral.twin.errors import NotFound, ThingIdNotSettable
-from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, Outcome, TwinStatistics, View
+from littoral.twin.model import (
+    NO_CONDITIONS,
+    Caller,
+    Conditions,
+    IfEqual,
+    MetadataPut,
+    Outcome,
+    TwinStatistics,
+    View,
+)
 from littoral.twin.service import Twins
 from littoral.twin.tags import etag_of
 
@@ -20,6 +29,8 @@ __all__ = [
     "Caller",
     "Conditions",
     "DeviceDoor",
+    "IfEqual",
+    "MetadataPut",
     "NotFound",
     "Outcome",
     "ThingIdNotSettable",

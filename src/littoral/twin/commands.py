@@ -27,7 +27,7 @@ from littoral.twin.errors import (
     ThingNotCreatable,
     TooManyHops,
 )
-from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, Outcome, View
+from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, IfEqual, Outcome, View
 from littoral.twin.policies import PolicyBook
 from littoral.twin.policy_commands import PolicyCommands
 from littoral.twin.tags import check_conditions, check_read, etag_of, headers_of
@@ -161,7 +161,7 @@ class ThingCommands:
         record = self._engine.write(
             hot, RecordClass.STATE, "thing.deleted", _path(keys), b"", headers=headers_of(caller)
         )
-        return Outcome(created=False, revision=record.revision)
+        return Outcome(created=False, revision=record.revision, seq=record.seq)
 
     def _create(self, caller: Caller, hot: Hot, value: object, conditions: Conditions) -> Outcome:
         assert isinstance(value, dict)
@@ -235,6 +235,7 @@ class ThingCommands:
             revision=record.revision,
             value=now if created else None,
             etag=etag_of(keys, now, record.revision),
+            seq=record.seq,
         )
 
     # -- reading
@@ -272,7 +273,15 @@ class ThingCommands:
             raise documents.missing(thing_id, keys)
         tag = etag_of(keys, value, hot.revision)
         check_read(conditions, tag)
-        return View(value, hot.revision, hot.created_ms, hot.modified_ms, tag)
+        return View(
+            value,
+            hot.revision,
+            hot.created_ms,
+            hot.modified_ms,
+            tag,
+            entity_id=hot.id,
+            policy_id=now_policy,
+        )
 
     def readable(
         self, caller: Caller, document: Document, path: str, *, policy_id: str | None = None
@@ -398,5 +407,7 @@ def _check_size(hot: Hot, after: object) -> None:
 
 def _check_changed(conditions: Conditions, hot: Hot, after: object) -> None:
     """Raise if the caller wants only changes, and ``after`` is what is there."""
-    if conditions.skip_if_equal and json.canonical(after) == json.canonical(hot.document()):
+    if conditions.if_equal is not IfEqual.UPDATE and json.canonical(after) == json.canonical(
+        hot.document()
+    ):
         raise PreconditionFailed("the value is the same already.", hint="Nothing was written.")

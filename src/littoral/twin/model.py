@@ -1,8 +1,11 @@
 """Values at the front door of twins: who asks, under which conditions, and what comes back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from littoral.kernel.ids import Subject
+from littoral.kernel.errors import InvalidHeader
+from littoral.kernel.ids import Subject, namespace_of
 
 HOT_ENTITIES_MAX = 200_000
 """Things and policies held in memory; more are evicted by use, clean ones first."""
@@ -54,15 +57,59 @@ class Caller:
     unrestricted: bool = False
     own: str = ""
     """The thing that is the caller itself, if the caller is a device."""
+    name: str = ""
+    """Its default subject, as others see it (``ditto-originator``); empty: the first by name."""
+    claims: Mapping[str, object] | None = None
+    """What its token says, if it came with one."""
+
+    @property
+    def subject(self) -> str:
+        """The one subject that stands for the caller; empty if it has none."""
+        return self.name or min(self.subjects, default="")
+
+
+class IfEqual(StrEnum):
+    """What a write does that would change nothing. Source: Ditto's header ``if-equal``."""
+
+    UPDATE = "update"
+    SKIP = "skip"
+    SKIP_MINIMIZING_MERGE = "skip-minimizing-merge"
+
+    @classmethod
+    def of(cls, header: str | None) -> "IfEqual":
+        """Read the header; raise `InvalidHeader` for an unknown word."""
+        try:
+            return cls(header or cls.UPDATE)
+        except ValueError:
+            raise InvalidHeader(
+                f"if-equal is {str(header)[:40]!r}.",
+                hint="It is update, skip or skip-minimizing-merge.",
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataPut:
+    """One item of Ditto's header ``put-metadata``: a pointer with wildcards, and a JSON value."""
+
+    key: str
+    value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Preconditions of a command; texts as in the HTTP headers of the same names."""
+    """Preconditions and modifiers of one command, parsed; see Ditto's headers of the same names."""
 
     if_match: str | None = None
     if_none_match: str | None = None
-    skip_if_equal: bool = False
+    if_equal: IfEqual = IfEqual.UPDATE
+    condition: object | None = None
+    """An RQL query on the thing as it is before the command."""
+    merge_conditions: Mapping[str, object] = field(default_factory=dict)
+    """Pointer into a merge patch → RQL query; parts whose query is false are dropped."""
+    put_metadata: tuple[MetadataPut, ...] = ()
+    delete_metadata: tuple[str, ...] = ()
+    get_metadata: tuple[str, ...] = ()
+    allow_policy_lockout: bool = False
 
 
 NO_CONDITIONS = Conditions()
@@ -70,13 +117,19 @@ NO_CONDITIONS = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write did; it is durable."""
+    """What a write did; it is durable once the log has committed ``seq``."""
 
     created: bool
     revision: int
     value: object = None
     """The value now at the path, for creations."""
     etag: str = ""
+    seq: int = 0
+    """Of the record; 0 if nothing had to be written."""
+    policy_seq: int = 0
+    """Of the record of a policy that was made along with the thing; 0 if none was."""
+    metadata: object | None = None
+    """What ``get-metadata`` asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +141,18 @@ class View:
     created_ms: int
     modified_ms: int
     etag: str
+    entity_id: str = ""
+    policy_id: str = ""
+    """Of the policy that guards the thing now."""
+    metadata: object | None = None
+    """What ``get-metadata`` asked for; None if nothing was asked or found."""
+    headers: Mapping[str, object] = field(default_factory=dict)
+    """The historical headers that were kept with the revision that is shown."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the entity."""
+        return namespace_of(self.entity_id)
 
 
 @dataclass(frozen=True, slots=True)

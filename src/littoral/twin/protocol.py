@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from littoral.kernel import json, pointer
 from littoral.kernel import time as instants
-from littoral.kernel.errors import LittoralError
+from littoral.kernel.errors import InvalidHeader, LittoralError
 from littoral.kernel.ids import parse_entity_id
 from littoral.kernel.merge import check_depth
 from littoral.twin.statuses import problem
@@ -62,12 +62,6 @@ class UnknownSignal(LittoralError):
     """The topic is well-formed, but this door does not take such signals."""
 
     code = "protocoladapter:unknown.signal"
-
-
-class InvalidHeader(LittoralError):
-    """A header has a value that it may not have."""
-
-    code = "header.invalid"
 
 
 class UnsupportedHeader(LittoralError):

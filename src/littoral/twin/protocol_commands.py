@@ -6,7 +6,7 @@ from littoral.twin.commands import ThingCommands
 from littoral.twin.core import document as documents
 from littoral.twin.core.paths import keys_of, noun_of
 from littoral.twin.errors import InvalidThing, NotModifiable
-from littoral.twin.model import Caller, Conditions, Outcome
+from littoral.twin.model import Caller, Conditions, IfEqual, Outcome
 from littoral.twin.protocol import ABSENT, Action, Command, UnknownSignal, UnsupportedHeader
 
 
@@ -34,8 +34,9 @@ def answer(things: ThingCommands, caller: Caller, payload: bytes) -> bytes | Non
 def _do(things: ThingCommands, caller: Caller, command: Command) -> tuple[int, object, str]:
     _check_own(caller, command)
     thing, path = command.entity_id, command.path
-    if_equal = command.if_equal in {"skip", "skip-minimizing-merge"}
-    conditions = Conditions(command.if_match, command.if_none_match, skip_if_equal=if_equal)
+    conditions = Conditions(
+        command.if_match, command.if_none_match, if_equal=IfEqual.of(command.if_equal)
+    )
     outcome: Outcome
     match command.action:
         case Action.RETRIEVE:

@@ -68,5 +68,5 @@ def headers_of(caller: Caller) -> dict[str, object] | None:
     if caller.hops:
         headers["hops"] = caller.hops
     if caller.subjects:
-        headers["by"] = min(caller.subjects)
+        headers["by"] = caller.subject
     return headers or None

@@ -4,7 +4,7 @@ import pytest
 
 from littoral.kernel.errors import InvalidId, InvalidJson, InvalidKey, LittoralError, TooLarge
 from littoral.kernel.limits import HOPS_MAX, THING_BYTES_MAX
-from littoral.twin import Caller, Conditions, etag_of
+from littoral.twin import Caller, Conditions, IfEqual, etag_of
 
 T = "org.acme:pump"
 PUMP = {
@@ -297,7 +297,7 @@ def test_conditions_of_reads(on_node):
 def test_an_equal_value_can_be_skipped(on_node, verb):
     async def main(node):
         await node.twins.modify(node.ditto, T, "/", {"attributes": {"a": 1, "b": {"c": []}}})
-        skip = Conditions(skip_if_equal=True)
+        skip = Conditions(if_equal=IfEqual.SKIP)
         write = getattr(node.twins, verb)
         for path, value in (
             ("/attributes/a", 1),
@@ -478,7 +478,7 @@ def test_functions_that_answer_one_another_are_stopped(on_node):
 def test_true_is_not_one(on_node):
     async def main(node):
         await node.twins.modify(node.ditto, T, "/", {"attributes": {"a": 1}})
-        skip = Conditions(skip_if_equal=True)
+        skip = Conditions(if_equal=IfEqual.SKIP)
         value = {"a": True}
         made = await node.twins.modify(node.ditto, T, "/attributes", value, conditions=skip)
         assert made.revision == 2
