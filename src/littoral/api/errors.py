@@ -57,6 +57,42 @@ class InvalidTimeout(LittoralError):
     code = "gateway:timeout.invalid"
 
 
+class InvalidCommandHeader(LittoralError):
+    """Headers of a command contradict each other: an answer is wanted, and none is waited for."""
+
+    code = "command.headers.invalid"
+
+
+class InvalidAckRequest(LittoralError):
+    """``requested-acks`` is no list of labels."""
+
+    code = "acknowledgement:request.parsing.failed"
+
+
+class InvalidLabel(LittoralError):
+    """A label of an acknowledgement has a character that it may not have, or a wrong length."""
+
+    code = "acknowledgement:label.invalid"
+
+
+class InvalidCondition(LittoralError):
+    """A condition is not RQL."""
+
+    code = "things:condition.invalid"
+
+
+class HeadersConflict(LittoralError):
+    """More than one of put-metadata, get-metadata and delete-metadata came with one command."""
+
+    code = "things:metadata.headersconflict"
+
+
+class InvalidPolicyView(LittoralError):
+    """``policy-view`` is neither original nor resolved."""
+
+    code = "policies:view.invalid"
+
+
 class UnsupportedMediaType(LittoralError):
     """The body is of a type that is not taken here."""
 

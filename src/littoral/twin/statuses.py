@@ -30,6 +30,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "things:live.channelcondition.notallowed": 405,
     "gateway:uri.toolong": 414,
     "mediatype.unsupported": 415,
+    "acknowledgement:request.parsing.failed": 422,
     "protocoladapter:illegal.adaptable": 422,
     "headers.too.large": 431,
     "internalerror": 500,
