@@ -15,7 +15,7 @@ CODE = re.compile(r"[a-z][A-Za-z0-9]*(?:[._:-][A-Za-z0-9]+)+|internalerror")  # 
 # Ditto gives one code to what are two refusals here; the first names the meaning that both share.
 SHARED = {
     "policies:id.notsettable": {"PolicyIdNotSettable", "PolicyIdFixed"},
-    "rql.expression.invalid": {"InvalidCondition", "FilterNotSupported"},
+    "rql.expression.invalid": {"InvalidExpression", "FilterNotSupported"},
 }
 
 

@@ -13,7 +13,8 @@ Invariant: user code never runs in the node's process (in the virtual world it d
 """
 
 from littoral.functions.api import Answer, Context, Event, every, on
-from littoral.functions.errors import CannotWait, CommandFailed, InvalidCondition, InvalidHandler
+from littoral.functions.errors import CannotWait, CommandFailed, InvalidHandler
+from littoral.rql import InvalidExpression
 
 __all__ = [
     "Answer",
@@ -21,7 +22,7 @@ __all__ = [
     "CommandFailed",
     "Context",
     "Event",
-    "InvalidCondition",
+    "InvalidExpression",
     "InvalidHandler",
     "every",
     "on",

@@ -8,9 +8,8 @@ from typing import Any, Protocol, TypeVar, overload
 
 import orjson
 
-from littoral.functions.core import duration, rql
+from littoral.functions.core import duration
 from littoral.functions.core.matching import THING_KINDS, parse_path
-from littoral.functions.core.verdict import values_at
 from littoral.functions.errors import CannotWait, CommandFailed, InvalidHandler
 from littoral.functions.wire import (
     NO_CALL,
@@ -26,6 +25,7 @@ from littoral.functions.wire import (
 )
 from littoral.kernel.errors import LittoralError, TooLarge
 from littoral.kernel.limits import MESSAGE_BYTES_MAX, THING_BYTES_MAX
+from littoral.rql import parse, values_at
 
 COMMAND_LIFETIME_S = 10.0
 """How long a command that nobody waits for may take to reach its device. Source: Ditto's default."""
@@ -92,11 +92,11 @@ def on(
             ``thing.deleted``.
 
     Raises:
-        InvalidHandler, InvalidCondition: at the decoration, so that a typing mistake shows at once.
+        InvalidHandler, InvalidExpression: at the decoration, so that a mistake shows at once.
     """
     parse_path(path)
     if condition:
-        rql.parse(condition)
+        parse(condition)
     wanted = tuple(kinds)
     unknown = [kind for kind in wanted if kind not in THING_KINDS]
     if unknown:

@@ -3,15 +3,6 @@
 from littoral.kernel.errors import Kind, LittoralError
 
 
-class InvalidCondition(LittoralError):
-    """A condition is not RQL, or uses more of RQL than conditions have.
-
-    ``facts``: ``at``, the index of the first character that does not fit.
-    """
-
-    code = "rql.expression.invalid"
-
-
 class InvalidHandler(LittoralError):
     """A decorator was given something that no handler can be declared with."""
 

@@ -387,7 +387,9 @@ class FunctionHost:
             handler = route.trigger.index
             if record.seq == resume_seq and handler < resume_handler:
                 continue
-            if concerns(route, value) and holds(route, seen.thing, record.kind, value):
+            if not concerns(route, value):
+                continue
+            if holds(route, seen.thing, record.kind, value, ms_of(record.hlc)):
                 works.append(self._work(record, handler, thing_id, seen.json()))
 
     def _work(self, record: Record, handler: int, thing_id: str, thing_json: bytes) -> Work:

@@ -4,7 +4,7 @@ import pytest
 
 from littoral import every as root_every
 from littoral import on as root_on
-from littoral.functions import InvalidCondition, InvalidHandler, every, on
+from littoral.functions import InvalidExpression, InvalidHandler, every, on
 from littoral.functions.api import HANDLERS_MAX, Context, collecting
 from littoral.functions.errors import FunctionNotLoaded
 from littoral.functions.program import load
@@ -55,7 +55,7 @@ def test_decorators_check_at_once_and_leave_the_function_alone():
     ):
         with pytest.raises(InvalidHandler):
             wrong()
-    with pytest.raises(InvalidCondition):
+    with pytest.raises(InvalidExpression):
         on("a", condition="eq(a, 1)")
 
 
@@ -78,7 +78,7 @@ def test_loading_collects_handlers_in_order():
         ("x = 1", "declares no handler"),
         ("\nimport nosuchmodule", r"No module named 'nosuchmodule' \(line 2\)"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("from littoral import on\non('a', condition='x')", "InvalidCondition"),
+        ("from littoral import on\non('a', condition='x')", "InvalidExpression"),
         (b"\x00", "null bytes"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_condition_is_judged_on_the_thing_as_the_change_left_it():
     def verdict(text, kind, path, value):
         trigger = Trigger.of(0, Declared("h", "/", text, "*", THING_KINDS))
         [route] = Matcher([trigger]).routes(kind, path)
-        return holds(route, lambda: now, kind, value)
+        return holds(route, lambda: now, kind, value, 0)
 
     merged, modified = "thing.merged", "thing.modified"
     assert not verdict("gt(attributes/a,50)", merged, "/attributes", {"a": 1})

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 
-from littoral.functions.core import rql
-from littoral.functions.core.verdict import matches, split, values_at
 from littoral.functions.errors import InvalidHandler
 from littoral.functions.wire import Declared
 from littoral.kernel import pointer
 from littoral.kernel.errors import InvalidPointer
+from littoral.rql import Query, matches, parse, resolve, split, values_at
 
 THING_KINDS = ("thing.created", "thing.modified", "thing.merged", "thing.deleted")
 """Kinds of records that a handler can be for."""
@@ -43,7 +42,7 @@ class Trigger:
 
     index: int
     keys: tuple[str, ...]
-    condition: rql.Query | None
+    condition: Query | None
     things: re.Pattern[str] | None
     kinds: frozenset[str]
 
@@ -52,12 +51,12 @@ class Trigger:
         """Make one from what a worker declared.
 
         Raises:
-            InvalidHandler, InvalidCondition: the worker declared nonsense.
+            InvalidHandler, InvalidExpression: the worker declared nonsense.
         """
         return cls(
             index,
             parse_path(declared.path),
-            rql.parse(declared.condition) if declared.condition else None,
+            parse(declared.condition) if declared.condition else None,
             None if declared.things == ANY else re.compile(translate(declared.things)),
             frozenset(declared.kinds),
         )
@@ -135,12 +134,12 @@ def _brings(value: object, keys: tuple[str, ...]) -> bool:
     return True
 
 
-def holds(route: Route, thing: Callable[[], object], kind: str, value: object) -> bool:
+def holds(route: Route, thing: Callable[[], object], kind: str, value: object, at_ms: int) -> bool:
     """Whether the trigger's condition holds for a thing as a change left it.
 
     What the change brought counts before what the thing is now: in a burst of readings each one
     is judged by its own values. What a merge did not bring is taken from ``thing``, which is only
-    called if it is needed.
+    called if it is needed. ``at_ms`` is the time of the change, for time placeholders.
     """
     condition = route.trigger.condition
     if condition is None:
@@ -157,4 +156,4 @@ def holds(route: Route, thing: Callable[[], object], kind: str, value: object) -
                 return () if brought == (None,) else brought
         return values_at(thing(), wanted)
 
-    return matches(condition, lookup)
+    return matches(resolve(condition, at_ms), lookup)

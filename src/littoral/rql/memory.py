@@ -1,6 +1,7 @@
-"""What a condition says about a document. Semantics of Ditto's in-memory evaluator.
+"""What a query says about a document in memory. Semantics of Ditto's in-memory evaluator.
 
-Pure: the document comes in through a look-up, so a caller may overlay a change on a state.
+The document comes in through a look-up, so a caller may overlay a change on a state, or answer
+for properties that no document has (``topic:action``).
 """
 
 import re
@@ -9,17 +10,24 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import assert_never
 
-from littoral.functions.core.rql import (
+from littoral.rql import geo
+from littoral.rql.model import (
     And,
     Compare,
+    Empty,
     Exists,
     In,
     Literal,
     Not,
+    Now,
     Operator,
     Or,
     Query,
+    Scalar,
+    WithinBox,
+    WithinDistance,
 )
+from littoral.rql.patterns import fold, like
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
@@ -28,7 +36,7 @@ Lookup = Callable[[str], "tuple[object, ...]"]
 
 
 def matches(query: Query, lookup: Lookup) -> bool:
-    """Whether ``query`` holds for what ``lookup`` finds.
+    """Whether ``query``, its time placeholders resolved, holds for what ``lookup`` finds.
 
     Numbers and texts are compared as numbers if both are numerals, else as texts by UTF-16 code
     units. A list holds if one of its elements does; an object compares with nothing. A missing
@@ -45,12 +53,17 @@ def matches(query: Query, lookup: Lookup) -> bool:
             return any(_holds(Operator.EQ, v, literal) for v in values for literal in literals)
         case Exists(path):
             return bool(lookup(path))
+        case Empty(path):
+            values = lookup(path)
+            return not values or any(map(_is_empty, values))
         case And(parts):
             return all(matches(part, lookup) for part in parts)
         case Or(parts):
             return any(matches(part, lookup) for part in parts)
         case Not(part):
             return not matches(part, lookup)
+        case WithinBox(path) | WithinDistance(path):
+            return any(_is_within(query, value) for value in lookup(path))
         case _:
             assert_never(query)
 
@@ -73,6 +86,18 @@ def lookup_in(document: object) -> Lookup:
     return lookup
 
 
+def either(*lookups: Lookup) -> Lookup:
+    """Ask one look-up after the other; the first that finds something answers."""
+
+    def lookup(path: str) -> tuple[object, ...]:
+        for one in lookups:
+            if found := one(path):
+                return found
+        return ()
+
+    return lookup
+
+
 def values_at(document: object, keys: tuple[str, ...]) -> tuple[object, ...]:
     """All values at ``keys`` in parsed JSON: none, one, or one for each element of an array."""
     value = document
@@ -90,12 +115,35 @@ def _through_lists(first: list[object], keys: tuple[str, ...]) -> tuple[object, 
     for key in keys:
         following: list[object] = []
         for value in found:
-            several = value if isinstance(value, list) else (value,)
+            several = elements(value) if isinstance(value, list) else (value,)
             following += [one[key] for one in several if isinstance(one, dict) and key in one]
         if not following:
             return ()
         found = following
     return tuple(found)
+
+
+def elements(array: list[object]) -> list[object]:
+    """What is in an array and in the arrays in it."""
+    found: list[object] = []
+    for value in array:
+        found += elements(value) if isinstance(value, list) else (value,)
+    return found
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, list | dict) and not value)
+
+
+def _is_within(area: WithinBox | WithinDistance, value: object) -> bool:
+    if isinstance(value, list):
+        return any(_is_within(area, one) for one in value)
+    place = geo.place_of(value)
+    if place is None:
+        return False
+    if isinstance(area, WithinBox):
+        return geo.in_box(area, *place)
+    return geo.in_distance(area, *place)
 
 
 def _holds(operator: Operator, value: object, literal: Literal) -> bool:
@@ -104,6 +152,7 @@ def _holds(operator: Operator, value: object, literal: Literal) -> bool:
     if isinstance(value, dict):
         return False
     assert value is None or isinstance(value, str | int | float)
+    assert not isinstance(literal, Now), "resolve the query before it is asked"
     match operator:
         case Operator.EQ:
             return _order(value, literal) == 0
@@ -112,24 +161,29 @@ def _holds(operator: Operator, value: object, literal: Literal) -> bool:
         case Operator.LIKE:
             assert isinstance(literal, str)
             return value is not None and like(literal, _text(value))
+        case Operator.ILIKE:
+            assert isinstance(literal, str)
+            return value is not None and like(fold(literal), fold(_text(value)))
         case Operator.GT | Operator.GE | Operator.LT | Operator.LE:
             order = _order(value, literal)
-            if order is None:
-                return False
-            match operator:
-                case Operator.GT:
-                    return order > 0
-                case Operator.GE:
-                    return order >= 0
-                case Operator.LT:
-                    return order < 0
-                case Operator.LE:
-                    return order <= 0
+            return order is not None and _is_ordered(operator, order)
         case _:
             assert_never(operator)
 
 
-def _order(value: Literal, literal: Literal) -> int | None:
+def _is_ordered(operator: Operator, order: int) -> bool:
+    match operator:
+        case Operator.GT:
+            return order > 0
+        case Operator.GE:
+            return order >= 0
+        case Operator.LT:
+            return order < 0
+        case _:
+            return order <= 0
+
+
+def _order(value: Scalar, literal: Scalar) -> int | None:
     """-1, 0 or 1; None if the two have no order, as null has with anything else."""
     if value is None or literal is None:
         return 0 if value is literal else None
@@ -152,26 +206,3 @@ def _text(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else repr(value)
-
-
-def like(pattern: str, text: str) -> bool:
-    """Whether ``text`` has the form of ``pattern``: ``*`` is any run, ``?`` one character.
-
-    Linear in memory and never worse than len(pattern) * len(text) steps, whatever the pattern.
-    """
-    at = seen = 0
-    star = -1
-    retry = 0
-    while seen < len(text):
-        if at < len(pattern) and pattern[at] == "*":
-            star, retry = at, seen
-            at += 1
-        elif at < len(pattern) and pattern[at] in ("?", text[seen]):
-            at += 1
-            seen += 1
-        elif star >= 0:
-            retry += 1
-            at, seen = star + 1, retry
-        else:
-            return False
-    return all(character == "*" for character in pattern[at:])
