@@ -99,7 +99,7 @@ def event_text(record: Record, value: object) -> bytes:
         thing_id_of(record),
         ACTIONS[record.kind],
         record.path,
-        None if deleted else json.encode(value),
+        protocol.ABSENT if deleted else value,
         revision=record.revision,
         at_ms=instants.ms_of(record.hlc),
         correlation_id=correlation_id(record),

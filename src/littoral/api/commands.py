@@ -7,7 +7,15 @@ from littoral.kernel.errors import Kind, LittoralError
 from littoral.kernel.ids import parse_thing_id
 from littoral.twin import Caller, Conditions, IfEqual, Outcome, Twins
 from littoral.twin import fields as selectors
-from littoral.twin.protocol import ABSENT, Action, Command, Envelope, InvalidEnvelope, parse_command
+from littoral.twin.protocol import (
+    ABSENT,
+    Action,
+    Command,
+    Envelope,
+    InvalidEnvelope,
+    UnknownSignal,
+    parse_command,
+)
 
 _MANY = "_"
 """The name in a topic that speaks of no single thing."""
@@ -123,6 +131,8 @@ def _conditions(command: Command) -> Conditions:
 
 
 def _refuse_what_is_not_there(envelope: Envelope) -> None:
+    if envelope.topic.channel == "live":
+        raise UnknownSignal("live commands are not taken here.", hint="Send twin commands.")
     for name in ("condition", "live-channel-condition", "put-metadata", "delete-metadata"):
         if name in envelope.headers:
             raise NotSupported(f"{name} is not supported by this release.", hint="Leave it out.")

@@ -61,8 +61,8 @@ def _do(things: ThingCommands, caller: Caller, command: Command) -> tuple[int, o
 
 def _check_own(caller: Caller, command: Command) -> None:
     """A device speaks for its own thing only, whatever a policy would let its subject do."""
-    if command.group != "things":
-        raise UnknownSignal("a device sends commands to its own thing, not to policies.")
+    if command.group != "things" or command.channel != "twin":
+        raise UnknownSignal("a device sends commands to its own twin, and to nothing else.")
     if command.condition is not None:
         raise UnsupportedHeader("the header 'condition' is not supported.", hint="Leave it out.")
     if command.entity_id == caller.own:
