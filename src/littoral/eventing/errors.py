@@ -1,4 +1,4 @@
-"""Why a live message may be refused. Codes are Eclipse Ditto's."""
+"""Why a live signal or an acknowledgement may be refused. Codes are Eclipse Ditto's."""
 
 from littoral.kernel.errors import Kind, LittoralError
 
@@ -40,3 +40,64 @@ class TooManyMessages(LittoralError):
     code = "too.many.requests"
     kind = Kind.LIMIT
     retryable = True
+
+
+class AckLabelNotUnique(LittoralError):
+    """Another subscriber has declared this label; a label has one owner at a time."""
+
+    code = "acknowledgement:label.not.unique"
+    kind = Kind.CONFLICT
+
+
+class AckLabelNotDeclared(LittoralError):
+    """Only who has declared a label may give its acknowledgement."""
+
+    code = "acknowledgement:label.not.declared"
+
+
+class AckLabelForbidden(LittoralError):
+    """The label is one of those that the node itself gives."""
+
+    code = "acknowledgement:ditto.acklabel.forbidden"
+
+
+class InvalidAckLabel(LittoralError):
+    """The text cannot be the label of an acknowledgement."""
+
+    code = "acknowledgement:label.invalid"
+
+
+class AckCorrelationMissing(LittoralError):
+    """An acknowledgement without a correlation id belongs to nothing."""
+
+    code = "acknowledgement:correlation-id.missing"
+
+
+class DuplicateCorrelation(LittoralError):
+    """A signal to the same thing with the same correlation id waits for its answers already."""
+
+    code = "acknowledgement:request.duplicate.correlation-id"
+    kind = Kind.CONFLICT
+
+
+class AckTimeout(LittoralError):
+    """Nobody gave the acknowledgement in time; it stands in for the one that is missing."""
+
+    code = "acknowledgement:request.timeout"
+    kind = Kind.TIMEOUT
+    retryable = True
+
+
+class TooManyAcks(LittoralError):
+    """As many signals as may wait for acknowledgements at once wait already."""
+
+    code = "too.many.requests"
+    kind = Kind.LIMIT
+    retryable = True
+
+
+class EventNotAllowed(LittoralError):
+    """The sender may not write what its live event says has changed."""
+
+    code = "things:event.notallowed"
+    kind = Kind.FORBIDDEN

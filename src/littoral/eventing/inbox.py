@@ -287,9 +287,11 @@ class Inbox:
         if any(receiver is one for one in pending.taken_by):
             return False
         try:
-            receiver.deliver(pending.message)
+            took = receiver.deliver(pending.message)
         except LittoralError:
             self._failed += 1
+            return False
+        if took is False:
             return False
         pending.taken_by.append(receiver)
         self._delivered += 1

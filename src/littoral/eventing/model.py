@@ -13,6 +13,17 @@ from littoral.eventing.errors import (
 from littoral.kernel.errors import InvalidKey
 from littoral.kernel.limits import MESSAGE_BYTES_MAX
 from littoral.kernel.pointer import check_key
+from littoral.twin.protocol import ABSENT
+
+WEAK_ACK = "ditto-weak-ack"
+"""The header of an acknowledgement that the node gave in a subscriber's place."""
+
+TWIN_PERSISTED = "twin-persisted"
+SEARCH_PERSISTED = "search-persisted"
+LIVE_RESPONSE = "live-response"
+
+BUILT_IN_ACKS = frozenset((TWIN_PERSISTED, SEARCH_PERSISTED, LIVE_RESPONSE))
+"""Labels that only the node gives."""
 
 FEED_ITEMS_MAX = 1000
 """Items that wait for one slow subscriber; the oldest go first. Ditto's buffer holds 200."""
@@ -31,6 +42,24 @@ MESSAGES_PER_THING_MAX = 64
 
 MESSAGES_PENDING_MAX = 10_000
 """Messages of all things that wait for a receiver or for an answer."""
+
+ACK_TIMEOUT_S_MAX = 60.0
+"""How long acknowledgements are waited for. Source: Ditto's limit of a command's timeout."""
+
+ACKS_PENDING_MAX = 10_000
+"""Signals that wait for acknowledgements at the same time."""
+
+ACK_LABELS_MAX = 64
+"""Labels that one signal may ask for, or one subscriber declare."""
+
+LIVE_TIMEOUT_S = 10.0
+"""How long a live command waits for its response if its sender does not say. Source: Ditto."""
+
+LIVE_TIMEOUT_S_MAX = 60.0
+"""How long a live command may wait for its response. Source: Ditto."""
+
+LIVE_PENDING_MAX = 10_000
+"""Live commands that wait for a response at the same time."""
 
 SUBJECT_CHARS_MAX = 256
 """Length of a subject: with its prefix it must fit an MQTT topic that small devices can hold."""
@@ -146,6 +175,120 @@ def check_message(message: Message) -> None:
             raise InvalidMessageFeature(
                 f"{message.feature[:60]!r} is not the id of a feature."
             ) from e
+
+
+@dataclass(frozen=True, slots=True)
+class SignalContext:
+    """What caused a record: told to live subscribers with it, not stored."""
+
+    correlation_id: str = ""
+    originator: str = ""
+    headers: Mapping[str, object] = field(default_factory=dict)
+    """The sender's own headers, kept as they came."""
+    requested_acks: tuple[str, ...] = ()
+    """Labels that the sender waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """One acknowledgement; ``status`` is an HTTP status."""
+
+    status: int
+    payload: object = ABSENT
+    """JSON; `ABSENT` if there is none."""
+    headers: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the node gave it for a subscriber that had filtered the signal out."""
+        return self.headers.get(WEAK_ACK) in {True, "true"}
+
+    def document(self) -> dict[str, object]:
+        """As it stands in an aggregated answer."""
+        members: dict[str, object] = {"status": self.status}
+        if self.payload is not ABSENT:
+            members["payload"] = self.payload
+        members["headers"] = dict(self.headers)
+        return members
+
+
+class LiveKind(StrEnum):
+    """What goes over the live channel besides messages."""
+
+    COMMAND = "commands"
+    EVENT = "events"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveSignal:
+    """A live command or a live event about a thing, on its way to subscribers."""
+
+    kind: LiveKind
+    thing_id: str
+    action: str
+    """``retrieve``, ``modify``, … of a command; ``created``, ``modified``, … of an event."""
+    path: str
+    value: object = ABSENT
+    fields: str | None = None
+    correlation_id: str = ""
+    originator: str = ""
+    headers: Mapping[str, object] = field(default_factory=dict)
+    """The sender's own headers, kept as they came."""
+    requested_acks: tuple[str, ...] = ()
+    response_required: bool = False
+    timeout_s: float = LIVE_TIMEOUT_S
+    """How long its sender waits, for who passes it on."""
+
+    @property
+    def resource(self) -> str:
+        """The policy resource that sender and receiver are asked about."""
+        return f"thing:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResponse:
+    """What a subscriber answered to a live command; ``status`` is its own choice."""
+
+    status: int
+    value: object = ABSENT
+    headers: Mapping[str, object] = field(default_factory=dict)
+    action: str = ""
+    """The action of the topic that it came with; empty if it came without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatistics:
+    """Counters of a `LiveChannel`."""
+
+    receivers: int
+    pending: int
+    commands: int
+    events: int
+    delivered: int
+    """Deliveries, once for each receiver that took the signal."""
+    answered: int
+    timed_out: int
+    late: int
+    """Responses that nobody waited for (any more)."""
+    failed: int
+    """Deliveries that a receiver refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class AckStatistics:
+    """Counters of the `Acknowledgements`."""
+
+    declared: int
+    """Labels that have an owner now."""
+    pending: int
+    """Signals that wait now."""
+    expected: int
+    acknowledged: int
+    weak: int
+    late: int
+    """Acknowledgements that nobody waited for (any more)."""
+    timed_out: int
+    """Labels that nobody gave in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from littoral.eventing.model import Message
+from littoral.eventing.model import LiveSignal, Message
 from littoral.log import Record
 
 RecordSink = Callable[[Sequence[Record]], None]
@@ -28,11 +28,33 @@ class Receiver(Protocol):
     An object with this method: it is compared by identity.
     """
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, message: Message) -> bool | None:
         """Take ``message``, at once; answer it later with ``message.reply(...)`` if it asks to.
 
         Called on the loop, at most once per message and never after its deadline. A receiver
         that queues asks ``message.remaining_s(now)`` again before it passes it on.
+
+        Returns:
+            False if it is not for this receiver (it may not see it, or filters it out). Anything
+            else: it has it.
+
+        Raises:
+            LittoralError: it cannot be taken (no room, connection gone); counted, not passed on.
+        """
+        ...
+
+
+class LiveReceiver(Protocol):
+    """Somebody who listens to live commands and events: a session, a link. Compared by identity."""
+
+    def deliver_live(self, signal: LiveSignal) -> bool:
+        """Take ``signal``, at once; answer a command later with `LiveChannel.respond`.
+
+        Called on the loop, at most once per signal. The receiver asks its policies itself: who may
+        not see ``signal.resource`` (READ) returns False.
+
+        Returns:
+            Whether it took the signal.
 
         Raises:
             LittoralError: it cannot be taken (no room, connection gone); counted, not passed on.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from littoral.eventing.model import RouterStatistics
+from littoral.eventing.model import RouterStatistics, SignalContext
 from littoral.eventing.ports import CommittedRecords, RecordSink
 from littoral.log import Record
 
@@ -56,6 +56,7 @@ class Router:
         self._by_entity: dict[str, tuple[Subscription, ...]] = {}
         self._wide: tuple[Subscription, ...] = ()
         self._count = 0
+        self._contexts: dict[int, SignalContext] = {}
         self._batches = self._passed = self._failed = 0
         log.listen(self._committed)
 
@@ -104,6 +105,22 @@ class Router:
         else:
             del self._by_entity[entity]
 
+    def annotate(self, seq: int, context: SignalContext) -> None:
+        """Tell live subscribers what caused the record ``seq``, which is not committed yet.
+
+        It is forgotten when the record was passed on, or when its commit failed. Costs nothing
+        while nobody subscribes.
+        """
+        if self._count and seq:
+            self._contexts[seq] = context
+
+    def context(self, seq: int) -> SignalContext | None:
+        """What caused a record, asked from within a sink; None if nobody said so.
+
+        A sink that keeps records for later takes it along: afterwards it is gone.
+        """
+        return self._contexts.get(seq) if self._contexts else None
+
     def statistics(self) -> RouterStatistics:
         return RouterStatistics(
             subscriptions=self._count,
@@ -114,8 +131,18 @@ class Router:
         )
 
     def _committed(self, records: Sequence[Record]) -> None:
-        if not self._count:
-            return
+        if self._count:
+            self._pass_on(records)
+        if self._contexts:
+            self._forget_up_to(records[-1].seq)
+
+    def _forget_up_to(self, seq: int) -> None:
+        """Seqs rise, and those of a failed commit never come: the front of the dict is oldest."""
+        contexts = self._contexts
+        while contexts and (oldest := next(iter(contexts))) <= seq:
+            del contexts[oldest]
+
+    def _pass_on(self, records: Sequence[Record]) -> None:
         wide = self._wide
         met = False
         if self._by_entity:
