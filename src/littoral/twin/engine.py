@@ -5,7 +5,7 @@ is written coalesced, in key order, with later commits. Opening replays what it 
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
@@ -41,6 +41,8 @@ class Engine:
         self.hot: dict[str, Hot] = {}
         self.dirty: dict[str, Hot] = {}
         self.policies_changed = 0
+        self.policy_hooks: list[Callable[[Hot | None], None]] = []
+        """Called with each policy that changed; with None after changes were taken back."""
         self.loads = self.evictions = self.folds = self.refolds = 0
         self.conflicts = self.duplicates = self.late = 0
         self._hot_max = hot_max
@@ -176,7 +178,11 @@ class Engine:
         if existed != hot.exists:
             # Written at once, so that listing ids needs the state table only.
             self.log.put(SPACE, hot.entity, state.pack(hot))
-        if hot.entity.startswith("policy:") or (policy_id and hot.policy_id != policy_id):
+        if hot.entity.startswith("policy:"):
+            self.policies_changed += 1
+            for hook in self.policy_hooks:
+                hook(hot)
+        elif policy_id and hot.policy_id != policy_id:
             self.policies_changed += 1
 
     # -- records from the link ----------------------------------------------------------------
@@ -359,3 +365,5 @@ class Engine:
         self._replay(self._applied, frozenset(self.hot))
         # What was read again is dirty since long ago: the oldest has to come first, as ever.
         self.dirty = dict(sorted(self.dirty.items(), key=lambda item: item[1].dirty_since))
+        for hook in self.policy_hooks:
+            hook(None)
