@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from littoral.api.answers import Answer, Stream, problem_answer, send_answer, send_stream
-from littoral.api.auth import Authenticator, caller_of
+from littoral.api.auth import Authenticator
 from littoral.api.errors import (
     InternalError,
     PeerGone,
@@ -49,7 +49,7 @@ class Door:
 
     def __init__(self, parts: ApiParts) -> None:
         self._entropy = parts.entropy
-        self._authenticator = Authenticator(parts.registry)
+        self._authenticator = Authenticator(parts.identities)
         self._streams = ThingStreams(parts.twins, parts.router, parts.registry)
         self._management = ManagementRoutes(parts)
         self._api_2: Api2 = {
@@ -154,11 +154,11 @@ class Door:
     async def _dispatch(self, request: Request) -> Answer | Stream:
         match request.segments:
             case ("api", "2", name, *rest) if name in self._api_2:
-                user = await self._authenticator.user(request)
-                return await self._api_2[name].handle(request, caller_of(user), tuple(rest))
+                caller = await self._authenticator.caller(request)
+                return await self._api_2[name].handle(request, caller, tuple(rest))
             case ("api", "littoral", "v1", *rest):
-                user = await self._authenticator.user(request)
-                return await self._management.handle(request, user, tuple(rest))
+                identity = await self._authenticator.identity(request)
+                return await self._management.handle(request, identity, tuple(rest))
             case (name, *rest) if name in self._open:
                 return await self._open[name].handle(request, tuple(rest))
             case ("api", version, *_) if version.isdigit() and version != "2":

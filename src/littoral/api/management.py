@@ -6,17 +6,18 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from littoral.api.answers import NDJSON, Answer, Stream, json_answer
+from littoral.api.apikeys import ApiKeyRoutes
 from littoral.api.apply import Applier
 from littoral.api.auth import caller_of, require_admin
 from littoral.api.errors import InvalidManifest, MethodNotAllowed, RouteMissing
 from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX, SCAN_IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.identity import Identity
 from littoral.kernel import time as instants
 from littoral.kernel import wire
 from littoral.kernel.errors import InvalidHeader
 from littoral.log import RecordClass
-from littoral.registry import User
 
 T = TypeVar("T")
 
@@ -37,30 +38,36 @@ class ManagementRoutes:
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._applier = Applier(parts)
+        self._api_keys = ApiKeyRoutes(parts)
 
-    async def handle(self, request: Request, user: User, rest: tuple[str, ...]) -> Answer | Stream:
+    async def handle(
+        self, request: Request, identity: Identity, rest: tuple[str, ...]
+    ) -> Answer | Stream:
         """Answer a request; ``rest`` are the segments after ``v1``."""
         match rest:
             case ("apply",):
                 _only(request, "POST")
-                require_admin(user)
-                pieces = self._applier.answers(request, caller_of(user))
+                require_admin(identity)
+                pieces = self._applier.answers(request, caller_of(identity))
                 return Stream(pieces, NDJSON, heeds_hang_up=False)
             case ("tokens",):
                 _only(request, "POST")
-                require_admin(user)
+                require_admin(identity)
                 return await self._issue_token(request)
+            case ("apikeys", *below):
+                require_admin(identity)
+                return await self._api_keys.handle(request, tuple(below))
             case ("things" | "tenants" | "devices" | "sites" | "status" as name,):
                 _only(request, "GET")
-                return self._read(name, request, user)
+                return self._read(name, request, identity)
             case _:
                 raise RouteMissing("there is nothing at this address.", hint=f"See {_V1_NAMES}.")
 
-    def _read(self, name: str, request: Request, user: User) -> Answer:
+    def _read(self, name: str, request: Request, identity: Identity) -> Answer:
         if name == "things":
-            return self._things(request, user)
+            return self._things(request, identity)
         # The registry and the node's state are nobody's but an administrator's: no policy cuts them.
-        require_admin(user)
+        require_admin(identity)
         match name:
             case "tenants":
                 return self._tenants(request)
@@ -71,9 +78,9 @@ class ManagementRoutes:
             case _:
                 return self._status()
 
-    def _things(self, request: Request, user: User) -> Answer:
+    def _things(self, request: Request, identity: Identity) -> Answer:
         """Ids of things that the user may see."""
-        twins, caller = self._parts.twins, caller_of(user)
+        twins, caller = self._parts.twins, caller_of(identity)
         names = request.query.get("namespaces")
         namespaces = None if names is None else [n for n in names.split(",") if n]
         after, limit = _page(request)
@@ -181,7 +188,7 @@ class ManagementRoutes:
         )
 
 
-_V1_NAMES = "apply, devices, sites, status, tenants, things and tokens"
+_V1_NAMES = "apikeys, apply, devices, sites, status, tenants, things and tokens"
 
 
 def _only(request: Request, method: str) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from littoral.api.answers import Answer, json_answer
-from littoral.api.auth import Authenticator, require_admin
+from littoral.api.auth import Authenticator, require_role
 from littoral.api.errors import MethodNotAllowed, RouteMissing
 from littoral.api.metrics import CONTENT_TYPE, exposition
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
 from littoral.api.roots import OpenRoutes
+from littoral.registry import Role
 
 _NAMES = ("health", "livez", "readyz", "metrics")
 
@@ -46,7 +47,7 @@ class _Operation:
             return Answer(200, b"ok\n", {"content-type": "text/plain"})
         if name == "metrics":
             if not self._parts.public_metrics:
-                require_admin(await self._authenticator.user(request))
+                require_role(await self._authenticator.identity(request), Role.STATUS)
             sources = [(part, source()) for part, source in self._parts.statistics.items()]
             sources.append(("http", self._own()))
             return Answer(200, exposition(sources), {"content-type": CONTENT_TYPE})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from littoral.api.model import NodeInfo
 from littoral.eventing import Inbox, Router
+from littoral.identity import Identities
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Log
 from littoral.registry import Registry
@@ -25,6 +26,7 @@ class ApiParts:
 
     twins: Twins
     registry: Registry
+    identities: Identities
     router: Router
     inbox: Inbox
     log: Log

@@ -41,14 +41,14 @@ class Session:
         self,
         parts: ApiParts,
         runner: CommandRunner,
-        user: str,
+        owners: tuple[str, ...],
         caller: Caller,
         originator: str,
         new_id: Callable[[], str],
     ) -> None:
         self._parts = parts
         self._runner = runner
-        self.user = user
+        self.owners = owners
         self._caller = caller
         self._originator = originator
         self._new_id = new_id

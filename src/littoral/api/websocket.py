@@ -85,26 +85,27 @@ class SocketRoutes:
             _logger.warning("%d WebSockets did not take their goodbye", len(self._open))
 
     def _registry_changed(self, change: RegistryChange) -> None:
-        """A user who is removed, or gets another password, has no business in open sessions."""
-        if not change.ends_access or not change.kind.startswith("user."):
+        """Whose password or key is changed or taken away has no business in open sessions."""
+        if not change.ends_access:
             return
+        owner = f"{change.kind.partition('.')[0]}:{change.name}"
         for session in list(self._open):
-            if session.user == change.name:
+            if owner in session.owners:
                 session.close()
 
     async def _admit(self, scope: Scope, receive: Receive) -> Session:
         request = Request(scope, receive)
         if request.segments != ("ws", "2"):
             raise RouteMissing("there is no WebSocket at this address.", hint="Use /ws/2.")
-        user = await self._authenticator.user(request)
+        identity = await self._authenticator.identity(request)
         if len(self._open) >= SOCKETS_MAX:
             raise Unavailable(f"{SOCKETS_MAX} WebSockets are open already.")
         return Session(
             self._parts,
             self._runner,
-            user.name,
-            caller_of(user),
-            min(user.subjects, default=""),
+            identity.owners,
+            caller_of(identity),
+            identity.subjects[0],
             self._new_id,
         )
 

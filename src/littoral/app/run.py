@@ -33,6 +33,12 @@ BROKEN_EXIT_CODE = 74
 """EX_IOERR: the disk failed; start again to recover."""
 
 
+class MissingExtra(LittoralError):
+    """A setting needs a package that this installation does not have."""
+
+    code = "littoral.extra.missing"
+
+
 class DataDirectoryUnusable(LittoralError):
     """The data directory cannot be read or written: a full disk, a wrong owner, a missing mount."""
 
@@ -152,6 +158,8 @@ def _ports(
         hasher=hasher,
         runner=lambda file: ProcessRunner(Path(file)),
     )
+    if config.auth.issuers:
+        ports = with_tokens(ports)
     if config.role == "cloud" and config.link.listen:
         ports = _with_listener(ports, config, directory)
     elif config.role == "site" and is_linked(directory, token):
@@ -163,6 +171,23 @@ def _ports(
             beside_uplink=renewal.run,
         )
     return ports, hasher
+
+
+def with_tokens(ports: NodePorts) -> NodePorts:
+    """Ports that can check tokens; a node that takes none imports nothing for it.
+
+    Raises:
+        MissingExtra: what it needs is not installed.
+    """
+    try:
+        from littoral.identity.adapters.http import HttpKeyFetcher
+        from littoral.identity.adapters.jose import JoseVerifier
+    except ImportError as e:
+        raise MissingExtra(
+            f"auth.issuers needs {e.name}, which is not installed.",
+            hint="pip install 'littoral[cloud]' brings what checks tokens.",
+        ) from e
+    return replace(ports, verifier=JoseVerifier(), fetcher=HttpKeyFetcher())
 
 
 def is_linked(directory: Path, token: EnrolmentToken | None) -> bool:

@@ -1,12 +1,14 @@
 """Settings of a process: file, then environment, then flags; each value remembers where it is from.
 
 The environment's names are ``LITTORAL_SECTION__KEY`` (``LITTORAL_MQTT__LISTEN``); the file is TOML
-with the same sections.
+with the same sections. Tables with keys of the user's choice, such as ``auth.issuers``, are JSON in
+the environment.
 """
 
 import difflib
 import os
 import tomllib
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +44,24 @@ def names() -> list[str]:
 
 
 def _walk(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every setting of a tree; a table whose keys the user chooses is one setting."""
     for key, child in value.items():
-        if isinstance(child, dict):
+        if isinstance(child, dict) and prefix + key not in _TABLES:
             yield from _walk(child, f"{prefix}{key}.")
         else:
             yield prefix + key, child
+
+
+def _tables(kind: type, prefix: str = "") -> Iterator[str]:
+    """Names of the settings that are tables with keys of the user's choice."""
+    for field in msgspec.structs.fields(kind):
+        if typing.get_origin(field.type) is dict:
+            yield prefix + field.name
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from _tables(field.type, f"{prefix}{field.name}.")
+
+
+_TABLES = frozenset(_tables(NodeConfig))
 
 
 def load(
@@ -128,5 +143,18 @@ def _read_environment(
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         name = variable.removeprefix(PREFIX).lower().replace("__", ".")
-        value: object = text.split(",") if name in lists else text
+        value: object = text
+        if name in _TABLES or (name in lists and text.startswith("[")):
+            value = _read_json(variable, text)
+        elif name in lists:
+            value = text.split(",")
         yield name, (value, variable)
+
+
+def _read_json(variable: str, text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as e:
+        raise InvalidSetting(
+            f"{variable} is not JSON: {e}.", hint="In a settings file it is a table of TOML."
+        ) from e

@@ -54,6 +54,33 @@ class FunctionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     handler_s_max: float = 30.0
 
 
+class IssuerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An OpenID provider whose tokens are taken; its name is the key in ``auth.issuers``."""
+
+    issuers: tuple[str, ...] = ()
+    """Values of ``iss``, with or without ``https://``."""
+    subjects: tuple[str, ...] = ("{{ jwt:sub }}",)
+    """What stands behind ``<name>:`` in subjects; a claim that is a list gives several."""
+    audiences: tuple[str, ...] = ()
+    condition: str = ""
+    """RQL over the claims that must hold."""
+    jwks_url: str = ""
+    """Where its keys are; empty: as ``/.well-known/openid-configuration`` says."""
+
+
+class AuthConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may ask over HTTP and WebSocket, besides the node's own users and API keys."""
+
+    issuers: dict[str, IssuerConfig] = {}
+    keys_s: int = 3600
+    """How long an issuer's public keys are good."""
+    pre_authenticated: bool = False
+    """Believe ``x-ditto-pre-authenticated``: only behind a proxy that sets and strips it."""
+    admin_subjects: tuple[str, ...] = ()
+    devops_subjects: tuple[str, ...] = ()
+    status_subjects: tuple[str, ...] = ()
+
+
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One node, whole."""
 
@@ -62,6 +89,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: str = "data"
     hot_things_max: int = 100_000
     http: HttpConfig = HttpConfig()
+    auth: AuthConfig = AuthConfig()
     mqtt: MqttConfig = MqttConfig()
     link: LinkConfig = LinkConfig()
     retention: RetentionConfig = RetentionConfig()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from littoral.edge import Authority, BesideSession, Dialer, Enrolment, Listener
 from littoral.functions.host import Runner
+from littoral.identity import KeyFetcher, TokenVerifier
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Committer, Scheduler, Store
 from littoral.registry import PasswordHasher
@@ -39,3 +40,7 @@ class NodePorts:
     beside_uplink: BesideSession | None = None
     """Runs beside each session with the cloud: renews the site's certificate."""
     runner: MakeRunner | None = None
+    verifier: TokenVerifier | None = None
+    """Checks tokens of OpenID providers; None where there is nothing to check them with."""
+    fetcher: KeyFetcher | None = None
+    """Gets the providers' public keys."""

@@ -11,10 +11,11 @@ from littoral.edge import Downlink, Enrolment, EnrolmentToken, LinkSettings, Upl
 from littoral.eventing import Inbox, Router
 from littoral.functions.host import FunctionHost, FunctionSettings
 from littoral.gateway import Limits, MqttDoor
+from littoral.identity import Identities, IdentitySettings, Issuer
 from littoral.kernel import wire
 from littoral.kernel.ids import NodeId, parse_node_id
 from littoral.log import Budget, Log, RecordClass, Retention
-from littoral.node.config import MIB, NodeConfig, RetentionConfig
+from littoral.node.config import MIB, AuthConfig, NodeConfig, RetentionConfig
 from littoral.node.ports import NodePorts
 from littoral.registry import Registry
 from littoral.twin import Twins
@@ -45,6 +46,14 @@ class Node:
             self.log, ports.hasher, clock, entropy, replica=config.role == "site"
         )
         self.twins = Twins(self.log, self.registry, clock, hot_max=config.hot_things_max)
+        self.identities = Identities(
+            self.registry,
+            clock,
+            entropy,
+            identity_settings_of(config.auth),
+            verifier=ports.verifier,
+            fetcher=ports.fetcher,
+        )
         self.router = Router(self.log)
         self.inbox = Inbox(clock)
         self.mqtt = MqttDoor(
@@ -67,6 +76,7 @@ class Node:
             ApiParts(
                 twins=self.twins,
                 registry=self.registry,
+                identities=self.identities,
                 router=self.router,
                 inbox=self.inbox,
                 log=self.log,
@@ -77,6 +87,7 @@ class Node:
                     "log": self.log.statistics,
                     "twins": self.twins.statistics,
                     "registry": self.registry.statistics,
+                    "identities": self.identities.statistics,
                     "mqtt": self.mqtt.statistics,
                     "router": self.router.statistics,
                     "inbox": self.inbox.statistics,
@@ -152,6 +163,21 @@ def retention_of(config: RetentionConfig) -> Retention:
         classes={
             cls: Budget(bytes_max=total, age_ms_max=count * _DAY_MS) for cls, count in days.items()
         },
+    )
+
+
+def identity_settings_of(config: AuthConfig) -> IdentitySettings:
+    """What identities are told, out of a node's settings."""
+    return IdentitySettings(
+        issuers=tuple(
+            Issuer(name, one.issuers, one.subjects, one.audiences, one.condition, one.jwks_url)
+            for name, one in config.issuers.items()
+        ),
+        pre_authenticated=config.pre_authenticated,
+        admin_subjects=frozenset(config.admin_subjects),
+        devops_subjects=frozenset(config.devops_subjects),
+        status_subjects=frozenset(config.status_subjects),
+        keys_ms=config.keys_s * 1000,
     )
 
 

@@ -18,10 +18,12 @@ from littoral.registry.model import (
     HASHED_PASSWORD,
     SHA_256,
     SHA_512,
+    ApiKey,
     Credential,
     CredentialSet,
     Device,
     DeviceIdentity,
+    IssuedApiKey,
     IssuedToken,
     RegistryChange,
     RegistryStatistics,
@@ -32,6 +34,7 @@ from littoral.registry.model import (
     User,
 )
 from littoral.registry.ports import PasswordHasher
+from littoral.registry.service.apikeys import ApiKeys
 from littoral.registry.service.registry import Registry
 from littoral.registry.service.replica import InvalidReplica
 from littoral.registry.service.seeds import (
@@ -50,6 +53,8 @@ __all__ = [
     "HASHED_PASSWORD",
     "SHA_256",
     "SHA_512",
+    "ApiKey",
+    "ApiKeys",
     "Credential",
     "CredentialSet",
     "Device",
@@ -58,6 +63,7 @@ __all__ = [
     "InvalidRegistration",
     "InvalidReplica",
     "InvalidToken",
+    "IssuedApiKey",
     "IssuedToken",
     "NotRegistered",
     "PasswordHasher",

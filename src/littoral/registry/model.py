@@ -51,6 +51,11 @@ TOKENS_MAX = 10_000
 REDEEM_AGAIN_MS = 10 * 60 * 1000
 """For so long the same key gets the same certificate again: its first answer may be lost."""
 
+API_KEYS_MAX = 10_000
+"""API keys of a node."""
+API_KEY_SUBJECTS_MAX = 16
+"""Subjects that one API key stands for."""
+
 PAGE_MAX = 1_000
 """Items in one page of a listing."""
 
@@ -59,7 +64,11 @@ class Role(StrEnum):
     """What a user may do besides what policies say."""
 
     ADMIN = "admin"
-    """Manages tenants, devices, users and sites."""
+    """Manages tenants, devices, users, API keys and sites; may do what the others may."""
+    DEVOPS = "devops"
+    """Looks at and steers the node itself."""
+    STATUS = "status"
+    """Looks at the node's status and metrics."""
     USER = "user"
 
 
@@ -174,6 +183,36 @@ class UserEntry:
     def user(self) -> User:
         """The user without its secret."""
         return User(self.name, frozenset({f"nginx:{self.name}"}), frozenset(self.roles))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key by which a program uses the API, without its secret."""
+
+    id: str
+    subjects: tuple[str, ...]
+    """As policies name them; the first is the default subject."""
+    roles: tuple[Role, ...]
+    comment: str
+    created_ms: int
+    expires_ms: int | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyEntry:
+    """An API key as it is stored."""
+
+    key: ApiKey
+    digest: str = field(repr=False)
+    """SHA-256 of the secret, which is 256 random bits."""
+
+
+class IssuedApiKey(NamedTuple):
+    """What is shown once to whoever asked for a key."""
+
+    key: ApiKey
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

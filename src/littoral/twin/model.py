@@ -59,7 +59,7 @@ class Caller:
     """The thing that is the caller itself, if the caller is a device."""
     name: str = ""
     """Its default subject, as others see it (``ditto-originator``); empty: the first by name."""
-    claims: Mapping[str, object] | None = None
+    claims: Mapping[str, object] | None = field(default=None, compare=False)
     """What its token says, if it came with one."""
 
     @property

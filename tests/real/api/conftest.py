@@ -11,6 +11,7 @@ from littoral.app.http import HttpServer
 from littoral.app.world import SystemClock, SystemEntropy
 from littoral.client import Client
 from littoral.eventing import Inbox, Router
+from littoral.identity import Identities
 from littoral.kernel.ids import NodeId
 from littoral.log import Log
 from littoral.log.adapters.committer import ThreadCommitter
@@ -69,6 +70,7 @@ async def _serve(directory, ready):
     parts = ApiParts(
         twins=twins,
         registry=registry,
+        identities=Identities(registry, clock, entropy),
         router=Router(log),
         inbox=Inbox(clock),
         log=log,

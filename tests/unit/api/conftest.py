@@ -12,6 +12,7 @@ import pytest
 
 from littoral.api import ApiParts, NodeInfo, build_app
 from littoral.eventing import Inbox, Router
+from littoral.identity import Identities
 from littoral.kernel.ids import NodeId
 from littoral.log import Log
 from littoral.log.adapters.committer import InlineCommitter
@@ -74,6 +75,7 @@ class Node:
         self.parts = ApiParts(
             twins=self.twins,
             registry=self.registry,
+            identities=Identities(self.registry, self.clock, self.entropy),
             router=Router(self.log),
             inbox=self.inbox,
             log=self.log,

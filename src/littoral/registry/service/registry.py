@@ -29,6 +29,7 @@ from littoral.registry.model import (
     User,
 )
 from littoral.registry.ports import PasswordHasher
+from littoral.registry.service.apikeys import ApiKeys
 from littoral.registry.service.authentication import Authenticator
 from littoral.registry.service.credentials import Credentials
 from littoral.registry.service.replica import Gone, Replica, takes_away
@@ -69,6 +70,7 @@ class Registry:
         self._credentials = Credentials(self._shelf, hasher, entropy)
         self._users = Users(self._shelf, self._doors, hasher, entropy)
         self._sites = Sites(self._shelf, entropy)
+        self.api_keys = ApiKeys(self._shelf, entropy)
         self._replica = Replica(log, self._shelf, self._doors, self._sites) if replica else None
 
     # -- who is it -----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The registry's place in the log: typed values under keys, a record per change, bounded memory.
 
 Keys in the space: ``tenant/T``, ``namespace/NS`` → T, ``device/T/D``, ``thing/THING`` → T/D,
-``credentials/T/D``, ``auth/T/TYPE/AUTH-ID`` → D, ``user/NAME``, ``site/NAME``,
+``credentials/T/D``, ``auth/T/TYPE/AUTH-ID`` → D, ``user/NAME``, ``apikey/ID``, ``site/NAME``,
 ``key/FINGERPRINT`` and ``certificate/SERIAL`` → site, ``token/ID``.
 """
 
