@@ -14,6 +14,8 @@ CODE = re.compile(r"[a-z][A-Za-z0-9]*(?:[._:-][A-Za-z0-9]+)+|internalerror")  # 
 
 # Ditto gives one code to what are two refusals here; the first names the meaning that both share.
 SHARED = {
+    "command.timeout": {"CommandLate", "MessageTimeout"},
+    "things:thing.notcreatable": {"LiveNotCreatable", "ThingNotCreatable"},
     "policies:id.notsettable": {"PolicyIdNotSettable", "PolicyIdFixed"},
     "rql.expression.invalid": {"InvalidExpression", "FilterNotSupported"},
 }

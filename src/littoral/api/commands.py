@@ -1,145 +1,312 @@
-"""Commands of the Ditto Protocol, done on twins; what HTTP does by path, these do by topic."""
+"""The one pipeline of commands: what HTTP, WebSocket and cloud events ask of twins and policies.
 
-from littoral.api.errors import AckNotDeclared, NotSupported
+`Commands.begin` decides and appends at once; `Commands.run` is that and everything that may be
+waited for: durability, acknowledgements, and the device itself on the live channel.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+
+import msgspec
+
+from littoral.api.errors import CommandLate, LiveConditionNotAllowed, NotSupported
+from littoral.api.live import LiveCommands
 from littoral.api.model import IDS_MAX
+from littoral.api.parts import ApiParts
+from littoral.api.results import Pending, Result
+from littoral.api.runner import CommandRunner
+from littoral.api.signals import SignalHeaders
 from littoral.api.special import special_members
-from littoral.kernel.errors import Kind, LittoralError
-from littoral.kernel.ids import parse_thing_id
-from littoral.twin import Caller, Conditions, IfEqual, Outcome, Twins
-from littoral.twin import fields as selectors
-from littoral.twin.protocol import (
-    ABSENT,
-    Action,
-    Command,
-    Envelope,
-    InvalidEnvelope,
-    UnknownSignal,
-    parse_command,
+from littoral.eventing import (
+    LIVE_RESPONSE,
+    LIVE_TIMEOUT_S,
+    SEARCH_PERSISTED,
+    TWIN_PERSISTED,
+    Ack,
+    AckAggregate,
+    SignalContext,
+    combined_document,
+    combined_status,
 )
+from littoral.kernel import json
+from littoral.kernel.errors import Kind, LittoralError
+from littoral.kernel.ids import parse_policy_id, parse_thing_id
+from littoral.log import LogFull
+from littoral.twin import Caller, Conditions, Outcome, View
+from littoral.twin import fields as selectors
+from littoral.twin.protocol import ABSENT, Action, Command, InvalidEnvelope
 
-_MANY = "_"
-"""The name in a topic that speaks of no single thing."""
 
+class Commands:
+    """Runs commands of anybody who is known, for one node."""
 
-class CommandRunner:
-    """Runs twin and policy commands for one node's sessions."""
+    def __init__(self, parts: ApiParts) -> None:
+        self._twins = parts.twins
+        self._things = parts.twins.things
+        self._policies = parts.twins.policies
+        self._log = parts.log
+        self._acks = parts.acks
+        self._router = parts.router
+        self._search_settled = parts.search_settled
+        self._live = LiveCommands(parts)
 
-    def __init__(self, twins: Twins) -> None:
-        self._twins = twins
+    def is_plain(self, command: Command, headers: SignalHeaders) -> bool:
+        """Whether `begin` does it all, so that only ``seq`` is to be waited for."""
+        return headers.is_plain and bool(command.entity_id)
 
-    async def run(self, caller: Caller, envelope: Envelope) -> tuple[int, object, str]:
-        """Do what ``envelope`` asks.
-
-        Returns:
-            Status, value (`ABSENT` if there is none), and entity tag (maybe empty).
+    def begin(self, caller: Caller, command: Command, headers: SignalHeaders) -> Pending:
+        """Decide a plain command and append what it changes, at once.
 
         Raises:
-            LittoralError: whatever `parse_command` or the twin refuses.
+            LittoralError: whatever twins and policies refuse; nothing was written.
         """
-        _refuse_what_is_not_there(envelope)
-        command = parse_command(envelope)
         if command.action is Action.RETRIEVE:
-            if envelope.topic.name == _MANY:
-                return 200, await self._retrieve_many(caller, command), ""
-            return await self._retrieve(caller, command)
-        if command.group == "policies":
-            outcome = await self._policy(caller, command)
+            return self._retrieve(caller, command, headers)
+        outcome = (
+            self._change_thing(caller, command, headers)
+            if command.group == "things"
+            else self._change_policy(caller, command, headers)
+        )
+        if outcome.created and command.action is not Action.DELETE:
+            result = Result(201, outcome.value, outcome.etag)
         else:
-            outcome = await self._thing(caller, command)
-        if command.action is not Action.DELETE and outcome.created:
-            return 201, outcome.value, outcome.etag
-        return 204, ABSENT, "" if command.action is Action.DELETE else outcome.etag
+            result = Result(204, ABSENT, outcome.etag)
+        seq = result.seq = outcome.seq
+        result.revision = outcome.revision
+        if seq and self._router.is_heard:
+            self._router.annotate(
+                seq,
+                SignalContext(
+                    headers.correlation_id,
+                    caller.subject,
+                    headers.custom,
+                    headers.requested_acks,
+                ),
+            )
+        if outcome.metadata is not None:
+            result.headers["ditto-metadata"] = json.encode(outcome.metadata).decode()
+        return result
 
-    async def _thing(self, caller: Caller, command: Command) -> Outcome:
-        twins, one, path = self._twins, command.entity_id, command.path
-        conditions = _conditions(command)
+    async def run(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
+        """Do a command and wait for everything that its headers ask for.
+
+        Raises:
+            LittoralError: whatever is refused; CommandLate: the time was over before it was done.
+        """
+        if not headers.is_plain:
+            return await self._special(caller, command, headers)
+        if command.action is Action.RETRIEVE:
+            return await self._read(caller, command, headers)
+        result = self.begin(caller, command, headers)
+        if not headers.response_required and not headers.requested_acks:
+            return Result(202)
+        if result.seq > self._log.committed:
+            await self.durable(result.seq, headers.timeout_s)
+        return result if headers.response_required else Result(202)
+
+    async def durable(self, seq: int, timeout_s: float) -> None:
+        """Wait until the record ``seq`` is committed; raise `CommandLate` if that takes too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._log.wait(seq)
+        except TimeoutError:
+            raise CommandLate(
+                f"no answer within {timeout_s:g}s.",
+                hint="Read the thing to see whether the command was done.",
+            ) from None
+
+    async def _special(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
+        """Do a command that needs more than the twin."""
+        if headers.live_channel_condition is not None:
+            if command.action is not Action.RETRIEVE or command.group != "things":
+                raise LiveConditionNotAllowed(
+                    "a live-channel-condition goes with reads of one thing only.",
+                    hint="Leave it out, or send channel=live.",
+                )
+            return await self._conditionally_live(caller, command, headers)
+        if headers.channel == "live" and command.group == "things":
+            return await self._live.run(caller, command, headers)
+        if command.action is Action.RETRIEVE:
+            return await self._read(caller, command, headers)
+        return await self._acknowledged(caller, command, headers)
+
+    async def _conditionally_live(
+        self, caller: Caller, command: Command, headers: SignalHeaders
+    ) -> Result:
+        """Read from the device if the twin says so, else from the twin."""
+        plain = msgspec.structs.replace(headers, live_channel_condition=None, channel="twin")
+        asked = msgspec.structs.replace(
+            plain, conditions=Conditions(condition=headers.live_channel_condition)
+        )
+        matched = "true"
+        try:
+            self._retrieve(caller, command, asked)
+        except LittoralError as e:
+            if e.code != "things:condition.failed":
+                raise
+            matched = "false"
+        channel = "twin"
+        result: Result | None = None
+        if matched == "true":
+            live = msgspec.structs.replace(
+                plain,
+                channel="live",
+                requested_acks=(LIVE_RESPONSE,),
+                timeout_s=min(headers.timeout_s, LIVE_TIMEOUT_S),
+            )
+            try:
+                result = await self._live.run(caller, command, live)
+                channel = "live"
+            except CommandLate:
+                if headers.live_channel_timeout_strategy != "use-twin":
+                    raise
+        if result is None:
+            result = await self._read(caller, command, plain)
+        result.headers |= {"channel": channel, "live-channel-condition-matched": matched}
+        return result
+
+    # -- changes ------------------------------------------------------------------------------
+
+    def _change_thing(self, caller: Caller, command: Command, headers: SignalHeaders) -> Outcome:
+        things, one, path = self._things, command.entity_id, command.path
+        conditions = headers.conditions
         match command.action:
+            case Action.MODIFY:
+                return things.modify(caller, one, path, command.value, conditions=conditions)
+            case Action.MERGE:
+                return things.merge(caller, one, path, command.value, conditions=conditions)
+            case Action.DELETE:
+                return things.delete(caller, one, path, conditions=conditions)
             case Action.CREATE:
                 if not isinstance(command.value, dict):
                     raise InvalidEnvelope("the value of a create command is a thing, an object.")
-                return await twins.create_thing(caller, command.value, thing_id=one)
-            case Action.MODIFY:
-                return await twins.modify(caller, one, path, command.value, conditions=conditions)
-            case Action.MERGE:
-                return await twins.merge(caller, one, path, command.value, conditions=conditions)
-            case Action.DELETE | Action.RETRIEVE:
-                return await twins.delete(caller, one, path, conditions=conditions)
+                return things.create_thing(caller, command.value, thing_id=one)
+            case _:
+                raise AssertionError(command.action)
 
-    async def _policy(self, caller: Caller, command: Command) -> Outcome:
-        twins, one, path = self._twins, command.entity_id, command.path
+    def _change_policy(self, caller: Caller, command: Command, headers: SignalHeaders) -> Outcome:
+        policies, one, path = self._policies, command.entity_id, command.path
+        conditions = headers.conditions
         match command.action:
             case Action.CREATE:
-                only_new = Conditions(if_none_match="*")
-                return await twins.put_policy(caller, one, path, command.value, conditions=only_new)
+                only_new = dataclasses.replace(conditions, if_none_match="*")
+                return policies.put(caller, one, path, command.value, conditions=only_new)
             case Action.MODIFY:
-                conditions = _conditions(command)
-                return await twins.put_policy(
-                    caller, one, path, command.value, conditions=conditions
-                )
+                return policies.put(caller, one, path, command.value, conditions=conditions)
             case Action.DELETE:
-                return await twins.delete_policy(caller, one, path)
-            case Action.MERGE | Action.RETRIEVE:
+                return policies.delete(caller, one, path, conditions=conditions)
+            case _:
                 raise NotSupported("policies cannot be merged.", hint="Modify them instead.")
 
-    async def _retrieve(self, caller: Caller, command: Command) -> tuple[int, object, str]:
-        retrieve = (
-            self._twins.retrieve_policy if command.group == "policies" else self._twins.retrieve
+    async def _acknowledged(
+        self, caller: Caller, command: Command, headers: SignalHeaders
+    ) -> Result:
+        """Do a command whose sender waits for more than the twin."""
+        labels = headers.requested_acks
+        with self._acks.expect(
+            command.entity_id, headers.correlation_id, labels, headers.timeout_s
+        ) as expected:
+            pending = self.begin(caller, command, headers)
+            async with asyncio.TaskGroup() as tasks:
+                persisted = tasks.create_task(self._persisted(expected, pending))
+                acks = await expected.result()
+                persisted.cancel()
+        if not headers.response_required:
+            return Result(202)
+        return Result(
+            combined_status(acks),
+            combined_document(acks),
+            headers=pending.headers,
+            seq=pending.seq,
+            revision=pending.revision,
         )
-        view = await retrieve(
-            caller,
-            command.entity_id,
-            command.path,
-            at_revision=command.at_revision,
-            conditions=_conditions(command),
-        )
+
+    async def _persisted(self, expected: AckAggregate, pending: Pending) -> None:
+        """Give the acknowledgements that are the node's own."""
+        try:
+            await self._log.wait(pending.seq)
+            more = {"etag": pending.etag} if pending.etag else {}
+            expected.put(TWIN_PERSISTED, Ack(pending.status, pending.value, more))
+            if SEARCH_PERSISTED in expected.labels:
+                await self._search_settled(pending.seq)
+                expected.put(SEARCH_PERSISTED, Ack(204))
+        except LittoralError as e:
+            expected.fail(e)
+
+    # -- reads --------------------------------------------------------------------------------
+
+    async def _read(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
+        if not command.entity_id:
+            return await self._retrieve_many(caller, command, headers)
+        while True:
+            result = self._retrieve(caller, command, headers)
+            if result.seq <= self._log.committed:
+                return result
+            # Nobody sees what may vanish; if it does vanish, what was before is read.
+            with contextlib.suppress(LogFull):
+                await self.durable(result.seq, headers.timeout_s)
+
+    def _retrieve(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
+        if command.group == "things":
+            view = self._things.retrieve(
+                caller,
+                command.entity_id,
+                command.path,
+                at_revision=headers.at_revision,
+                at_ms=headers.at_ms,
+                conditions=headers.conditions,
+            )
+            seq = self._things.load(command.entity_id).last_seq
+        else:
+            view = self._policies.retrieve(
+                caller,
+                command.entity_id,
+                command.path,
+                at_revision=headers.at_revision,
+                conditions=headers.conditions,
+            )
+            seq = self._policies.load(command.entity_id).last_seq
         value = view.value
         if command.fields is not None:
-            tree = selectors.parse(command.fields)
-            if command.path == "/" and isinstance(value, dict):
-                value = value | special_members(command.entity_id, view)
-            value = selectors.select(value, tree)
-        return 200, value, view.etag
+            value = self._selected(caller, command, view)
+        result = Result(200, value, view.etag, seq=seq, revision=view.revision)
+        if view.metadata is not None:
+            result.headers["ditto-metadata"] = json.encode(view.metadata).decode()
+        return result
 
-    async def _retrieve_many(self, caller: Caller, command: Command) -> list[object]:
+    def _selected(self, caller: Caller, command: Command, view: View) -> object:
+        tree = selectors.parse(command.fields or "")
+        value = view.value
+        if command.path == "/" and isinstance(value, dict):
+            value = value | special_members(command.entity_id, view)
+            policy_id = value.get("policyId")
+            if "_policy" in tree and command.group == "things" and isinstance(policy_id, str):
+                # A policy that the caller may not read is left out, as any other part is.
+                with contextlib.suppress(LittoralError):
+                    found = self._policies.retrieve(caller, parse_policy_id(policy_id))
+                    value["_policy"] = found.value
+        return selectors.select(value, tree)
+
+    async def _retrieve_many(
+        self, caller: Caller, command: Command, headers: SignalHeaders
+    ) -> Result:
         ids = command.value.get("thingIds") if isinstance(command.value, dict) else None
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             raise InvalidEnvelope("retrieving several things needs a value {'thingIds': [...]}.")
         if len(ids) > IDS_MAX:
             raise InvalidEnvelope(f"at most {IDS_MAX} things are retrieved at once.")
-        tree = selectors.parse(command.fields) if command.fields is not None else None
         things: list[object] = []
         for one in ids:
+            single = Command(
+                Action.RETRIEVE, "things", parse_thing_id(one), "/", fields=command.fields
+            )
             try:
-                view = await self._twins.retrieve(caller, parse_thing_id(one))
+                things.append((await self._read(caller, single, headers)).value)
             except LittoralError as e:
                 if e.kind is not Kind.MISSING:
                     raise
-                continue
-            value = view.value
-            if tree is not None and isinstance(value, dict):
-                value = selectors.select(value | special_members(one, view), tree)
-            things.append(value)
-        return things
+        return Result(200, things)
 
 
-def _conditions(command: Command) -> Conditions:
-    return Conditions(
-        if_match=command.if_match,
-        if_none_match=command.if_none_match,
-        if_equal=IfEqual.of(command.if_equal),
-    )
-
-
-def _refuse_what_is_not_there(envelope: Envelope) -> None:
-    if envelope.topic.channel == "live":
-        raise UnknownSignal("live commands are not taken here.", hint="Send twin commands.")
-    for name in ("condition", "live-channel-condition", "put-metadata", "delete-metadata"):
-        if name in envelope.headers:
-            raise NotSupported(f"{name} is not supported by this release.", hint="Leave it out.")
-    acks = envelope.headers.get("requested-acks")
-    for label in acks if isinstance(acks, list) else ():
-        if label != "twin-persisted":
-            raise AckNotDeclared(
-                f"nobody gives the acknowledgement {str(label)[:100]!r}.",
-                hint="twin-persisted is given by the node itself.",
-            )
+__all__ = ["CommandRunner", "Commands", "Pending", "Result"]

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from littoral.kernel.errors import Forbidden, Kind, LittoralError
+from littoral.twin.statuses import HasStatus
 
 
 class RouteMissing(LittoralError):
@@ -69,12 +70,6 @@ class InvalidAckRequest(LittoralError):
     code = "acknowledgement:request.parsing.failed"
 
 
-class InvalidLabel(LittoralError):
-    """A label of an acknowledgement has a character that it may not have, or a wrong length."""
-
-    code = "acknowledgement:label.invalid"
-
-
 class InvalidCondition(LittoralError):
     """A condition is not RQL."""
 
@@ -118,7 +113,7 @@ class BodyLate(LittoralError):
 class CommandLate(LittoralError):
     """No answer came in time; whether the command was done is not known."""
 
-    code = "service.timeout"
+    code = "command.timeout"
     kind = Kind.TIMEOUT
     retryable = True
 
@@ -147,6 +142,19 @@ class InternalError(LittoralError):
 
     code = "internalerror"
     kind: ClassVar[Kind] = Kind.UNAVAILABLE
+
+
+class LiveConditionNotAllowed(LittoralError):
+    """A live-channel-condition came with something else than a read of a thing."""
+
+    code = "things:live.channelcondition.notallowed"
+
+
+class LiveNotCreatable(LittoralError, HasStatus):
+    """A thing cannot be created on the live channel."""
+
+    code = "things:thing.notcreatable"
+    status = 405
 
 
 class PeerGone(Exception):

@@ -33,9 +33,6 @@ STREAMS_MAX = 4096
 TIMEOUT_S_MAX = 60.0
 """Longest time that a caller may wait for an answer; also the default of twin commands."""
 
-LIVE_TIMEOUT_S = 10.0
-"""How long the device's answer to a live command is waited for, if the caller does not say."""
-
 MESSAGE_TIMEOUT_S = 10.0
 """How long the answer of a device is waited for, if the caller does not say."""
 

@@ -1,10 +1,10 @@
 """Everything of a node that the HTTP door talks to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from littoral.api.model import NodeInfo
-from littoral.eventing import Inbox, Router
+from littoral.eventing import Acknowledgements, Inbox, LiveChannel, Router
 from littoral.identity import Identities
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Log
@@ -14,6 +14,10 @@ from littoral.twin import Twins
 
 def _ready() -> str | None:
     return None
+
+
+async def _at_once(seq: int) -> None:
+    pass
 
 
 def _no_sites() -> Mapping[str, object]:
@@ -33,6 +37,10 @@ class ApiParts:
     clock: Clock
     entropy: Entropy
     node: NodeInfo
+    acks: Acknowledgements = field(default_factory=Acknowledgements)
+    live: LiveChannel = field(default_factory=LiveChannel)
+    search_settled: Callable[[int], Awaitable[None]] = _at_once
+    """Waits until a record is in the search index (``search-persisted``)."""
     statistics: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     """Part (``log``, ``twins``, ``mqtt``) to what gives its statistics record, for /metrics."""
     not_ready: Callable[[], str | None] = _ready

@@ -17,30 +17,25 @@ from littoral.api.errors import (
     InvalidAckRequest,
     InvalidCommandHeader,
     InvalidCondition,
-    InvalidLabel,
     InvalidPolicyView,
     InvalidTimeout,
 )
-from littoral.api.model import LIVE_TIMEOUT_S, TIMEOUT_S_MAX
+from littoral.api.model import TIMEOUT_S_MAX
+from littoral.eventing import (
+    ACK_LABELS_MAX,
+    LIVE_RESPONSE,
+    LIVE_TIMEOUT_S,
+    TWIN_PERSISTED,
+    check_label,
+)
 from littoral.kernel import json
 from littoral.kernel import time as instants
 from littoral.kernel.errors import InvalidHeader, InvalidJson
 from littoral.twin import NO_CONDITIONS, Conditions, IfEqual, MetadataPut
 
-TWIN_PERSISTED = "twin-persisted"
-SEARCH_PERSISTED = "search-persisted"
-LIVE_RESPONSE = "live-response"
-
-OWN_LABELS = frozenset((TWIN_PERSISTED, SEARCH_PERSISTED, LIVE_RESPONSE))
-"""Acknowledgements that the node gives itself; nobody may declare them."""
-
-ACKS_MAX = 20
-"""Acknowledgements that one command may request."""
-
 METADATA_MAX = 100
 """Pointers in one metadata header."""
 
-_LABEL = re.compile(r"[a-zA-Z0-9\-_:]{3,100}", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m)?", re.ASCII)
 
 _PASSIVE = frozenset(
@@ -159,7 +154,7 @@ def parse_headers(
             HTTP the status waits for them.
 
     Raises:
-        InvalidHeader, InvalidTimeout, InvalidLabel, InvalidAckRequest, InvalidCondition,
+        InvalidHeader, InvalidTimeout, InvalidAckLabel, InvalidAckRequest, InvalidCondition,
         InvalidPolicyView, HeadersConflict, InvalidInstant.
     """
     custom: dict[str, object] = {}
@@ -279,7 +274,7 @@ def parse_labels(text: object) -> tuple[str, ...]:
     """Read labels: a comma list, or a JSON array; each once, in the order in which they came.
 
     Raises:
-        InvalidLabel: one is none. InvalidAckRequest: it is no list of texts, or too long.
+        InvalidAckLabel: one is none. InvalidAckRequest: it is no list of texts, or too long.
     """
     return _labels(text) or ()
 
@@ -297,13 +292,9 @@ def _labels(value: object) -> tuple[str, ...] | None:
             "requested-acks is no list of labels.", hint="Write twin-persisted,search-persisted."
         )
     for label in value:
-        if _LABEL.fullmatch(label) is None:
-            raise InvalidLabel(
-                f"{label[:100]!r} is not a label of an acknowledgement.",
-                hint="It has 3 to 100 letters, digits, '-', '_' and ':'.",
-            )
-    if len(value) > ACKS_MAX:
-        raise InvalidAckRequest(f"at most {ACKS_MAX} acknowledgements are requested at once.")
+        check_label(label)
+    if len(value) > ACK_LABELS_MAX:
+        raise InvalidAckRequest(f"at most {ACK_LABELS_MAX} acknowledgements are requested at once.")
     return tuple(dict.fromkeys(value))
 
 

@@ -105,6 +105,11 @@ class Router:
         else:
             del self._by_entity[entity]
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody subscribes now: only then is a context worth making."""
+        return self._count > 0
+
     def annotate(self, seq: int, context: SignalContext) -> None:
         """Tell live subscribers what caused the record ``seq``, which is not committed yet.
 

@@ -358,6 +358,24 @@ class ThingCommands:
 
     # -- checks
 
+    def check_may_change(
+        self, caller: Caller, thing_id: str, path: str, patch: object = None
+    ) -> None:
+        """Raise unless the caller may change what is at ``path`` of an existing thing.
+
+        Args:
+            caller: who asks, for the live channel: nothing is changed here.
+            thing_id: whose policy decides.
+            path: what would be replaced, merged or deleted.
+            patch: of a merge, for which the leaves are enough.
+        """
+        keys = keys_of(path)
+        hot = self.load(thing_id)
+        if not hot.exists:
+            raise documents.missing(thing_id, ())
+        if patch is None or not self._book.may_merge(caller, _path(keys), patch, hot):
+            self._check_write(caller, hot, keys)
+
     def load(self, thing_id: str) -> Hot:
         """The thing's state; raise `InvalidId` if no thing can be called so."""
         entity = "thing:" + thing_id

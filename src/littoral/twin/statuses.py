@@ -40,8 +40,16 @@ STATUS_OF_CODE: Mapping[str, int] = {
 """Codes whose status is not that of their kind, because Ditto says so."""
 
 
+class HasStatus:
+    """A refusal whose code has several statuses in Ditto: beside `LittoralError`, it says its own."""
+
+    status: int = 0
+
+
 def status_of(error: LittoralError) -> int:
     """The HTTP status of a refusal."""
+    if isinstance(error, HasStatus):
+        return error.status
     return STATUS_OF_CODE.get(error.code) or STATUS[error.kind]
 
 
