@@ -1,10 +1,12 @@
-"""Facts to whoever listens now, and live messages to and from things.
+"""Facts to whoever listens now, and live signals to and from things.
 
 `Router` passes committed records on to live subscribers; `BoundedQueue` is the buffer that a slow
-one reads from. `Inbox` takes a message to whoever speaks for a thing and brings the answer back.
+one reads from. `Inbox` takes a message to whoever speaks for a thing and brings the answer back,
+`Mailbox` keeps it if nobody is there; `LiveChannel` does the same for commands and events.
+`Acknowledgements` knows who waits for which of them.
 
-Invariant: nothing here is durable and nothing here waits for a subscriber; what must not be lost
-is read from the log by a cursor.
+Invariant: only `Mailbox` is durable, and nothing here waits for a subscriber; what must not be
+lost is read from the log by a cursor.
 """
 
 from littoral.eventing.acks import (
@@ -24,8 +26,11 @@ from littoral.eventing.errors import (
     DuplicateCorrelation,
     EventNotAllowed,
     InvalidAckLabel,
+    InvalidMailbox,
     InvalidMessageFeature,
     InvalidMessageSubject,
+    MailboxFull,
+    MailMissing,
     MessageTimeout,
     MessageTooLarge,
     TooManyAcks,
@@ -33,6 +38,7 @@ from littoral.eventing.errors import (
 )
 from littoral.eventing.inbox import Attachment, Inbox
 from littoral.eventing.live import LiveAttachment, LiveChannel
+from littoral.eventing.mailbox import Mailbox
 from littoral.eventing.model import (
     ACK_LABELS_MAX,
     ACK_TIMEOUT_S_MAX,
@@ -43,6 +49,10 @@ from littoral.eventing.model import (
     LIVE_RESPONSE,
     LIVE_TIMEOUT_S,
     LIVE_TIMEOUT_S_MAX,
+    MAILBOX_BYTES_MAX,
+    MAILBOX_MESSAGES_MAX,
+    MAILBOX_PER_THING_MAX,
+    MAILBOX_TTL_S_MAX,
     MESSAGE_TIMEOUT_S,
     MESSAGE_TIMEOUT_S_MAX,
     MESSAGES_PENDING_MAX,
@@ -55,16 +65,19 @@ from littoral.eventing.model import (
     AckStatistics,
     Direction,
     InboxStatistics,
+    Kept,
     LiveKind,
     LiveResponse,
     LiveSignal,
     LiveStatistics,
+    Mail,
+    MailboxStatistics,
     Message,
     Reply,
     RouterStatistics,
     SignalContext,
 )
-from littoral.eventing.ports import CommittedRecords, LiveReceiver, Receiver, RecordSink
+from littoral.eventing.ports import CommittedRecords, LiveReceiver, MailLog, Receiver, RecordSink
 from littoral.eventing.queue import BoundedQueue, Taken, record_bytes, record_queue
 from littoral.eventing.router import Router, Subscription
 
@@ -78,6 +91,10 @@ __all__ = [
     "LIVE_RESPONSE",
     "LIVE_TIMEOUT_S",
     "LIVE_TIMEOUT_S_MAX",
+    "MAILBOX_BYTES_MAX",
+    "MAILBOX_MESSAGES_MAX",
+    "MAILBOX_PER_THING_MAX",
+    "MAILBOX_TTL_S_MAX",
     "MESSAGES_PENDING_MAX",
     "MESSAGES_PER_THING_MAX",
     "MESSAGE_TIMEOUT_S",
@@ -105,8 +122,10 @@ __all__ = [
     "Inbox",
     "InboxStatistics",
     "InvalidAckLabel",
+    "InvalidMailbox",
     "InvalidMessageFeature",
     "InvalidMessageSubject",
+    "Kept",
     "LiveAttachment",
     "LiveChannel",
     "LiveKind",
@@ -114,6 +133,12 @@ __all__ = [
     "LiveResponse",
     "LiveSignal",
     "LiveStatistics",
+    "Mail",
+    "MailLog",
+    "MailMissing",
+    "Mailbox",
+    "MailboxFull",
+    "MailboxStatistics",
     "Message",
     "MessageTimeout",
     "MessageTooLarge",

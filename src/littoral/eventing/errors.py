@@ -42,6 +42,27 @@ class TooManyMessages(LittoralError):
     retryable = True
 
 
+class MailboxFull(LittoralError):
+    """As many messages as may be kept, for this thing or for all, are kept already."""
+
+    code = "littoral.mailbox.full"
+    kind = Kind.LIMIT
+    retryable = True
+
+
+class InvalidMailbox(LittoralError):
+    """The message cannot be kept: it goes out of a thing, or its time to live is out of bounds."""
+
+    code = "littoral.mailbox.invalid"
+
+
+class MailMissing(LittoralError):
+    """No such message is kept: it was answered, cancelled, or its time was over."""
+
+    code = "littoral.mailbox.missing"
+    kind = Kind.MISSING
+
+
 class AckLabelNotUnique(LittoralError):
     """Another subscriber has declared this label; a label has one owner at a time."""
 

@@ -87,6 +87,7 @@ class Inbox:
         self._pending: dict[str, list[_Pending]] = {}
         self._pending_count = 0
         self._receivers = 0
+        self._watchers: list[Callable[[str | None], None]] = []
         self._sent = self._delivered = self._replied = 0
         self._timed_out = self._expired = self._refused = self._failed = 0
 
@@ -138,8 +139,7 @@ class Inbox:
         attachment = Attachment(receiver, direction, detach, accepts)
         self._defaults = (*self._defaults, attachment)
         self._receivers += 1
-        if self._pending:
-            self._soon(self._route_all_waiting)
+        self.wake_all()
         return attachment
 
     def attach_everywhere(
@@ -154,6 +154,7 @@ class Inbox:
         attachment = Attachment(receiver, direction, detach)
         self._everywhere = (*self._everywhere, attachment)
         self._receivers += 1
+        self._tell(None)
         return attachment
 
     async def send(
@@ -196,6 +197,52 @@ class Inbox:
         """Offer what waits for a thing again: a receiver that had no room has some now."""
         if thing_id in self._pending:
             self._soon(self._route_waiting, thing_id)
+        self._tell(thing_id)
+
+    def wake_all(self) -> None:
+        """Offer everything that waits again: a route is open now."""
+        if self._pending:
+            self._soon(self._route_all_waiting)
+        self._tell(None)
+
+    def watch(self, hook: Callable[[str | None], None]) -> None:
+        """Call ``hook`` when somebody may take messages who could not before: for a mailbox.
+
+        Args:
+            hook: gets the thing's id, or None if it may be any thing. It returns at once, and
+                calls nothing of the inbox: the one who attaches is not done yet.
+        """
+        self._watchers.append(hook)
+
+    def _tell(self, thing_id: str | None) -> None:
+        for hook in self._watchers:
+            hook(thing_id)
+
+    def candidates(self, message: Message) -> list[Attachment]:
+        """Who is there for ``message`` now: those who speak for the thing, then the listeners.
+
+        A route is one only if nobody here speaks for the thing.
+        """
+        found = [a for a in self._by_thing.get(message.thing_id, ()) if a.wants(message)]
+        if not found:
+            found = [a for a in self._defaults if a.wants(message)]
+        return [*found, *(a for a in self._everywhere if a.wants(message))]
+
+    def hand(self, attachment: Attachment, message: Message) -> bool | None:
+        """Give ``message`` to one of its `candidates`.
+
+        Returns:
+            Whether it took it; None if it would, but cannot now.
+        """
+        try:
+            took = attachment.receiver.deliver(message)
+        except LittoralError:
+            self._failed += 1
+            return None
+        if took is False:
+            return False
+        self._delivered += 1
+        return True
 
     def close(self) -> None:
         """Give up on everything that waits: its senders get `Unavailable`."""

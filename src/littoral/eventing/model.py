@@ -52,6 +52,21 @@ ACKS_PENDING_MAX = 10_000
 ACK_LABELS_MAX = 64
 """Labels that one signal may ask for, or one subscriber declare."""
 
+MAILBOX_TTL_S_MAX = 30 * 24 * 3600
+"""How long a message may be kept for a device that is away: 30 days."""
+
+MAILBOX_PER_THING_MAX = 64
+"""Messages kept for one thing."""
+
+MAILBOX_MESSAGES_MAX = 10_000
+"""Messages kept for all things."""
+
+MAILBOX_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes of all messages kept."""
+
+MAILBOX_SEEN_MAX = 4096
+"""Ids of messages that came over a link and are done, remembered to know a repetition."""
+
 LIVE_TIMEOUT_S = 10.0
 """How long a live command waits for its response if its sender does not say. Source: Ditto."""
 
@@ -104,11 +119,21 @@ class Message:
     ttl_s: float | None = None
     """How long it may live; None: as long as its sender waits, or `MESSAGE_TIMEOUT_S`."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """The sender's own headers, kept as they came."""
+    originator: str = ""
+    requested_acks: tuple[str, ...] = ()
+    """Labels of custom acknowledgements that the sender waits for."""
+    id: str = ""
+    """Names a message that a `Mailbox` keeps: it may come twice, and a device that has seen this
+    id need not do it again. Empty for all others."""
 
     response_required: bool = False
     expires_s: float = 0.0
     """When it dies, on the scale of ``Clock.monotonic_s``; over a link `remaining_s` travels."""
     answer: Callable[[Reply], bool] | None = None
+    on_delivered: Callable[[], None] | None = None
+    on_undelivered: Callable[[], None] | None = None
+    """What `delivered` and `undelivered` call; only messages of a mailbox have them."""
 
     def reply(self, reply: Reply) -> bool:
         """Answer it. False if nobody waits any more: too late, or another was faster.
@@ -120,6 +145,22 @@ class Message:
             return False
         check_payload(reply.payload)
         return self.answer(reply)
+
+    def delivered(self) -> None:
+        """The device has it for certain (its PUBACK came), though it has not answered."""
+        if self.on_delivered is not None:
+            self.on_delivered()
+
+    def undelivered(self) -> bool:
+        """It was taken, but the device did not get it, or will not answer any more.
+
+        Returns:
+            Whether somebody keeps it: it will be offered again, so its sender is told nothing yet.
+        """
+        if self.on_undelivered is None:
+            return False
+        self.on_undelivered()
+        return True
 
     def remaining_s(self, now_s: float) -> float:
         """How long it still lives at ``now_s`` on the monotonic scale; not below 0."""
@@ -210,6 +251,59 @@ class Ack:
             members["payload"] = self.payload
         members["headers"] = dict(self.headers)
         return members
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message that nobody answered and that a `Mailbox` keeps now, durably."""
+
+    id: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One kept message, as whoever looks into a mailbox sees it."""
+
+    id: str
+    thing_id: str
+    subject: str
+    feature: str | None
+    content_type: str
+    correlation_id: str
+    sender: str
+    response_required: bool
+    bytes: int
+    kept_ms: int
+    expires_ms: int
+    offered: int
+    """How many receivers that are there now have it."""
+
+    @property
+    def resource(self) -> str:
+        """The policy resource that its sender needed WRITE on."""
+        return Message(self.thing_id, self.subject, feature=self.feature).resource
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStatistics:
+    """Counters of a `Mailbox`."""
+
+    messages: int
+    """Messages kept now, of all things."""
+    things: int
+    bytes: int
+    kept: int
+    answered_at_once: int
+    """Messages that a receiver answered while their senders waited: never stored."""
+    offered: int
+    """Deliveries, repetitions included."""
+    done: int
+    """Kept messages that were answered, or acknowledged if they wanted no answer."""
+    expired: int
+    cancelled: int
+    refused: int
+    """Messages for which there was no room."""
 
 
 class LiveKind(StrEnum):

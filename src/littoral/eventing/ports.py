@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from littoral.eventing.model import LiveSignal, Message
+from littoral.kernel.errors import LittoralError
 from littoral.log import Record
 
 RecordSink = Callable[[Sequence[Record]], None]
@@ -20,6 +21,30 @@ class CommittedRecords(Protocol):
     def listen(self, listener: RecordSink) -> None:
         """Call ``listener`` with the records of every commit, in order, on the loop."""
         ...
+
+
+class MailLog(Protocol):
+    """What a `Mailbox` uses of `littoral.log.Log`."""
+
+    committed: int
+
+    def append(
+        self,
+        cls: int,
+        kind: str,
+        entity: str,
+        revision: int,
+        prev_seq: int,
+        path: str,
+        value: bytes,
+    ) -> int: ...
+    def put(self, space: str, key: str, value: bytes | None) -> None: ...
+    def get(self, space: str, key: str) -> bytes | None: ...
+    def scan(
+        self, space: str, *, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> list[tuple[str, bytes]]: ...
+    async def wait(self, seq: int | None = None) -> None: ...
+    def on_abort(self, hook: Callable[[LittoralError], None]) -> None: ...
 
 
 class Receiver(Protocol):
