@@ -105,6 +105,10 @@ class Commands:
             await self.durable(result.seq, headers.timeout_s)
         return result if headers.response_required else Result(202)
 
+    def check_may_change(self, caller: Caller, thing_id: str, path: str, patch: object) -> None:
+        """Raise unless the caller may merge ``patch`` at ``path``; for what is only tried."""
+        self._things.check_may_change(caller, thing_id, path, patch)
+
     async def durable(self, seq: int, timeout_s: float) -> None:
         """Wait until the record ``seq`` is committed; raise `CommandLate` if that takes too long."""
         try:

@@ -10,6 +10,8 @@ from typing import Any
 
 from littoral.api.answers import Answer, Stream, problem_answer, send_answer, send_stream
 from littoral.api.auth import Authenticator
+from littoral.api.commands import Commands
+from littoral.api.delivery import MessageDesk
 from littoral.api.errors import (
     InternalError,
     PeerGone,
@@ -19,6 +21,7 @@ from littoral.api.errors import (
 from littoral.api.listing import ThingListing
 from littoral.api.management import ManagementRoutes
 from littoral.api.messages import MessageRoutes
+from littoral.api.migration import Migration
 from littoral.api.ops import operation_routes
 from littoral.api.parts import ApiParts
 from littoral.api.policies import PolicyRoutes
@@ -51,13 +54,15 @@ class Door:
         self._entropy = parts.entropy
         self._authenticator = Authenticator(parts.identities)
         self._streams = ThingStreams(parts.twins, parts.router, parts.registry)
+        self._commands = Commands(parts)
         self._management = ManagementRoutes(parts)
         self._api_2: Api2 = {
             "things": ThingRoutes(
-                parts.twins,
+                self._commands,
                 ThingListing(parts.twins),
-                MessageRoutes(parts.twins, parts.inbox),
+                MessageRoutes(MessageDesk(parts)),
                 self._streams,
+                Migration(self._commands, parts.clock),
                 self.new_id,
             ),
             "policies": PolicyRoutes(parts.twins),
@@ -110,7 +115,7 @@ class Door:
         head_only = scope.get("method") == "HEAD"
         try:
             request = Request(scope, receive)
-            more["correlation-id"] = self._correlation_id(request)
+            request.correlation_id = more["correlation-id"] = self._correlation_id(request)
             answer = await self._dispatch(request)
             if isinstance(answer, Stream):
                 await self._stream(request, answer, send, more)

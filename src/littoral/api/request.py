@@ -68,7 +68,7 @@ _PARAMETERS_MAX = 64
 class Request:
     """What a handler may ask of a request. Made from an ASGI scope; the body is still outside."""
 
-    __slots__ = ("_receive", "headers", "method", "query", "scope", "segments")
+    __slots__ = ("_receive", "correlation_id", "headers", "method", "query", "scope", "segments")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         """Read path, query and headers.
@@ -78,6 +78,7 @@ class Request:
         """
         self.scope = scope
         self._receive = receive
+        self.correlation_id = ""
         self.method: str = scope.get("method", "GET")
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope.get("query_string") or b""

@@ -6,8 +6,8 @@ expects (answer, acknowledgements, until when), under which conditions, on which
 Spec: Ditto's headers; `docs/reference` lists them. What Ditto sets itself is ignored if sent.
 """
 
-import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -18,9 +18,9 @@ from littoral.api.errors import (
     InvalidCommandHeader,
     InvalidCondition,
     InvalidPolicyView,
-    InvalidTimeout,
 )
 from littoral.api.model import TIMEOUT_S_MAX
+from littoral.api.request import QUERY_OR_HEADER, Request, parse_timeout
 from littoral.eventing import (
     ACK_LABELS_MAX,
     LIVE_RESPONSE,
@@ -36,7 +36,9 @@ from littoral.twin import NO_CONDITIONS, Conditions, IfEqual, MetadataPut
 METADATA_MAX = 100
 """Pointers in one metadata header."""
 
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m)?", re.ASCII)
+_CACHED_CHARS_MAX = 512
+_PLAIN_TYPES = frozenset((str, bool))
+# Not int: True would be found under 1.
 
 _PASSIVE = frozenset(
     (
@@ -138,8 +140,21 @@ class SignalHeaders(msgspec.Struct, frozen=True, gc=False):
             and self.requested_acks in _PLAIN_ACKS
         )
 
+    def of_reading(self) -> "SignalHeaders":
+        """The same for a read that comes before the command itself: without what is of changes."""
+        return SignalHeaders(self.correlation_id, timeout_s=self.timeout_s or TIMEOUT_S_MAX)
+
 
 _PLAIN_ACKS = frozenset(((), (TWIN_PERSISTED,)))
+
+
+def headers_of(request: Request) -> SignalHeaders:
+    """The headers of a command that came over HTTP; some may stand in the query."""
+    raw: Mapping[str, object] = request.headers
+    query = request.query
+    if query:
+        raw = {**raw, **{name: query[name] for name in query if name in QUERY_OR_HEADER}}
+    return _parsed(raw, request.correlation_id, None, acks_need_response=False)
 
 
 def parse_headers(
@@ -157,25 +172,40 @@ def parse_headers(
         InvalidHeader, InvalidTimeout, InvalidAckLabel, InvalidAckRequest, InvalidCondition,
         InvalidPolicyView, HeadersConflict, InvalidInstant.
     """
-    custom: dict[str, object] = {}
-    steered = channel == "live"
-    for name in raw:
-        if name not in _PASSIVE:
-            if name in _STEERING:
-                steered = True
-            elif not name.startswith(_PASSIVE_PREFIXES):
-                custom[name] = raw[name]
     correlation_id = raw.get("correlation-id", "")
     if type(correlation_id) is not str:
         raise InvalidHeader("the correlation-id is not a string.")
-    if not steered:
+    return _parsed(raw, correlation_id, channel, acks_need_response=acks_need_response)
+
+
+def _parsed(
+    raw: Mapping[str, object],
+    correlation_id: str,
+    channel: str | None,
+    *,
+    acks_need_response: bool,
+) -> SignalHeaders:
+    custom: dict[str, object] = {}
+    steering: list[tuple[str, object]] = []
+    size = 0
+    for name in raw:
+        if name not in _PASSIVE:
+            if name in _STEERING:
+                value = raw[name]
+                steering.append((name, value))
+                size += len(value) if isinstance(value, str) else 0
+            elif not name.startswith(_PASSIVE_PREFIXES):
+                custom[name] = raw[name]
+    if not steering and channel != "live":
         return SignalHeaders(correlation_id, custom=custom)
-    return _steered(
-        raw,
-        correlation_id,
-        _channel(raw) if channel is None else channel,
-        custom,
-        acks_need_response=acks_need_response,
+    # One sender says the same again and again: what is short and hashable is read once.
+    read = _steered.__wrapped__
+    if size <= _CACHED_CHARS_MAX and all(type(value) in _PLAIN_TYPES for _, value in steering):
+        read = _steered
+    return msgspec.structs.replace(
+        read(tuple(steering), channel, acks_need_response),
+        correlation_id=correlation_id,
+        custom=custom,
     )
 
 
@@ -186,14 +216,12 @@ def _channel(raw: Mapping[str, object]) -> str:
     raise InvalidHeader(f"channel is {str(channel)[:40]!r}.", hint="It is twin or live.")
 
 
+@lru_cache(maxsize=512)
 def _steered(
-    raw: Mapping[str, object],
-    correlation_id: str,
-    channel: str,
-    custom: Mapping[str, object],
-    *,
-    acks_need_response: bool,
+    steering: tuple[tuple[str, object], ...], given_channel: str | None, acks_need_response: bool
 ) -> SignalHeaders:
+    raw = dict(steering)
+    channel = _channel(raw) if given_channel is None else given_channel
     response_required, acks, timeout_s = _expectation(
         raw, channel, acks_need_response=acks_need_response
     )
@@ -211,7 +239,6 @@ def _steered(
         )
     at = _text(raw, "at-historical-timestamp")
     return SignalHeaders(
-        correlation_id=correlation_id,
         response_required=response_required,
         requested_acks=acks,
         timeout_s=timeout_s,
@@ -223,7 +250,6 @@ def _steered(
         at_ms=None if at is None else instants.parse(at),
         policy_view=str(view),
         dry_run=_flag(raw, "dry-run") or False,
-        custom=custom,
     )
 
 
@@ -255,19 +281,6 @@ def _expectation(
             hint="They come with the response: leave response-required out.",
         )
     return respond, acks, timeout_s
-
-
-def parse_timeout(text: str, *, limit: float = TIMEOUT_S_MAX) -> float:
-    """Read ``42s``, ``250ms``, ``1m`` or bare seconds; raise `InvalidTimeout` over ``limit``."""
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise InvalidTimeout(
-            f"the timeout {text[:40]!r} is not a duration.", hint="Write 42s, 250ms, 1m or 42."
-        )
-    seconds = int(found[1]) * {"ms": 0.001, "m": 60.0}.get(found[2], 1.0)
-    if seconds > limit:
-        raise InvalidTimeout(f"the timeout {text[:40]!r} is longer than {limit:.0f}s.")
-    return seconds
 
 
 def parse_labels(text: object) -> tuple[str, ...]:

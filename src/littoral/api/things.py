@@ -3,35 +3,19 @@
 from collections.abc import Callable
 
 from littoral.api.answers import Answer, Stream, empty_answer, json_answer
-from littoral.api.errors import (
-    MethodNotAllowed,
-    RouteMissing,
-    UnsupportedMediaType,
-)
-from littoral.api.expectation import (
-    Expectation,
-    command_expectation,
-    conditions_of,
-    refuse_what_is_not_there,
-)
+from littoral.api.commands import Commands, Result
+from littoral.api.errors import MethodNotAllowed, NotSupported, RouteMissing, UnsupportedMediaType
 from littoral.api.listing import ThingListing
 from littoral.api.messages import MessageRoutes, is_message_address
-from littoral.api.model import TIMEOUT_S_MAX
+from littoral.api.migration import Migration
 from littoral.api.request import Request
-from littoral.api.special import special_members
+from littoral.api.signals import headers_of
 from littoral.api.sse import ThingStreams
-from littoral.kernel import time as instants
-from littoral.kernel.errors import InvalidJson, LittoralError, TooLarge
-from littoral.kernel.ids import (
-    ThingId,
-    parse_namespace,
-    parse_policy_id,
-    parse_thing_id,
-)
+from littoral.kernel.errors import InvalidJson, TooLarge
+from littoral.kernel.ids import parse_namespace, parse_thing_id
 from littoral.kernel.limits import THING_BYTES_MAX
-from littoral.twin import Caller, Outcome, ThingIdNotSettable, Twins, View
-from littoral.twin import fields as selectors
-from littoral.twin.protocol import MERGE_PATCH, UnknownPath, check_path
+from littoral.twin import Caller, ThingIdNotSettable
+from littoral.twin.protocol import ABSENT, MERGE_PATCH, Action, Command, UnknownPath, check_path
 
 DEFAULT_NAMESPACE = "org.eclipse.ditto"
 """Where a thing goes that is created without an id or a namespace. Source: Ditto."""
@@ -40,6 +24,7 @@ _JSON_TYPES = frozenset(("", "application/json", "application/octet-stream"))
 _WHOLE = ("GET", "PUT", "PATCH", "DELETE")
 _POLICY_ID = ("GET", "PUT", "PATCH")
 EVENT_STREAM = "text/event-stream"
+THING_DESCRIPTION = "application/td+json"
 
 
 class ThingRoutes:
@@ -47,16 +32,18 @@ class ThingRoutes:
 
     def __init__(
         self,
-        twins: Twins,
+        commands: Commands,
         listing: ThingListing,
         messages: MessageRoutes,
         streams: ThingStreams,
+        migration: Migration,
         new_id: Callable[[], str],
     ) -> None:
-        self._twins = twins
+        self._commands = commands
         self._listing = listing
         self._messages = messages
         self._streams = streams
+        self._migration = migration
         self._new_id = new_id
 
     async def handle(
@@ -65,18 +52,39 @@ class ThingRoutes:
         """Answer a request; ``rest`` are the segments after ``things``."""
         if not rest:
             return await self._collection(request, caller)
-        thing_id = parse_thing_id(rest[0])
-        if is_message_address(rest[1:]):
-            return await self._messages.handle(request, caller, thing_id, rest[1:])
-        try:
-            path = check_path("things", request.path_from(4))
-        except UnknownPath as e:
-            raise RouteMissing(f"things have nothing at {request.path_from(4)[:80]!r}.") from e
-        if request.method not in {"GET", "HEAD"}:
-            return await self._write(request, caller, thing_id, path)
-        if request.accepts(EVENT_STREAM):
-            return self._streams.open(request, caller, ids=(thing_id,), path=path)
-        return await self._read(request, caller, thing_id, path)
+        thing_id = rest[0]
+        path = "/"
+        if len(rest) > 1:
+            below = rest[1:]
+            if is_message_address(below):
+                return await self._messages.handle(request, caller, parse_thing_id(thing_id), below)
+            if below == ("migrateDefinition",):
+                return await self._migration.handle(request, caller, parse_thing_id(thing_id))
+            try:
+                path = check_path("things", request.path_from(4))
+            except UnknownPath as e:
+                raise RouteMissing(f"things have nothing at {request.path_from(4)[:80]!r}.") from e
+        action = Action.RETRIEVE
+        value: object = ABSENT
+        match request.method:
+            case "GET" | "HEAD":
+                if "accept" in request.headers or "accept" in request.query:
+                    if request.accepts(EVENT_STREAM):
+                        return self._streams.open(
+                            request, caller, ids=(parse_thing_id(thing_id),), path=path
+                        )
+                    _refuse_description(request)
+            case "PUT":
+                action, value = Action.MODIFY, await json_value(request)
+            case "PATCH":
+                action, value = Action.MERGE, await _patch(request)
+            case "DELETE" if path != "/policyId":
+                action = Action.DELETE
+            case _:
+                allowed = _POLICY_ID if path == "/policyId" else _WHOLE
+                raise MethodNotAllowed(request.method, allowed)
+        command = Command(action, "things", thing_id, path, value, request.query.get("fields"))
+        return answer_of(request, await self._commands.run(caller, command, headers_of(request)))
 
     async def _collection(self, request: Request, caller: Caller) -> Answer | Stream:
         match request.method:
@@ -90,8 +98,8 @@ class ThingRoutes:
                 raise MethodNotAllowed(request.method, ("GET", "POST"))
 
     async def _create(self, request: Request, caller: Caller) -> Answer:
-        expectation = command_expectation(request)
-        document = await _value(request)
+        headers = headers_of(request)
+        document = await json_value(request)
         if not isinstance(document, dict):
             raise InvalidJson("a thing is a JSON object.")
         if "thingId" in document:
@@ -101,99 +109,33 @@ class ThingRoutes:
             )
         namespace = request.query.get("namespace")
         namespace = DEFAULT_NAMESPACE if namespace is None else parse_namespace(namespace)
-        thing_id = parse_thing_id(f"{namespace}:{self._new_id()}")
-        outcome = await expectation.of(
-            self._twins.create_thing(caller, document, thing_id=thing_id)
-        )
-        return _written(request, expectation, outcome, below=f"/{thing_id}")
-
-    async def _write(
-        self, request: Request, caller: Caller, thing_id: ThingId, path: str
-    ) -> Answer:
-        expectation = command_expectation(request)
-        conditions = conditions_of(request)
-        match request.method:
-            case "PUT":
-                value = await _value(request)
-                outcome = await expectation.of(
-                    self._twins.modify(caller, thing_id, path, value, conditions=conditions)
-                )
-            case "PATCH":
-                patch = await _patch(request)
-                outcome = await expectation.of(
-                    self._twins.merge(caller, thing_id, path, patch, conditions=conditions)
-                )
-            case "DELETE" if path != "/policyId":
-                await expectation.of(
-                    self._twins.delete(caller, thing_id, path, conditions=conditions)
-                )
-                return empty_answer(204 if expectation.respond else 202)
-            case _:
-                raise MethodNotAllowed(
-                    request.method, _POLICY_ID if path == "/policyId" else _WHOLE
-                )
-        return _written(request, expectation, outcome)
-
-    async def _read(self, request: Request, caller: Caller, thing_id: ThingId, path: str) -> Answer:
-        refuse_what_is_not_there(request)
-        expectation = Expectation(request.timeout_s(TIMEOUT_S_MAX) or TIMEOUT_S_MAX, respond=True)
-        selected = request.query.get("fields")
-        tree = selectors.parse(selected) if selected is not None else None
-        at = request.parameter("at-historical-timestamp")
-        view = await expectation.of(
-            self._twins.retrieve(
-                caller,
-                thing_id,
-                path,
-                at_revision=request.number("at-historical-revision", low=1, high=2**62),
-                at_ms=instants.parse(at) if at is not None else None,
-                conditions=conditions_of(request),
-            )
-        )
-        value = view.value
-        if tree is not None:
-            if path == "/" and isinstance(value, dict):
-                value = value | await self._special(caller, thing_id, view, tree)
-            value = selectors.select(value, tree)
-        return json_answer(value, etag=view.etag)
-
-    async def _special(
-        self, caller: Caller, thing_id: ThingId, view: View, tree: selectors.Fields
-    ) -> dict[str, object]:
-        """The members that Ditto shows only if they are asked for."""
-        members = special_members(thing_id, view)
-        if "_policy" in tree and isinstance(view.value, dict):
-            policy_id = view.value.get("policyId")
-            if isinstance(policy_id, str):
-                try:
-                    found = await self._twins.retrieve_policy(caller, parse_policy_id(policy_id))
-                except LittoralError:
-                    # A policy that the caller may not read is left out, as any other part is.
-                    return members
-                members["_policy"] = found.value
-        return members
+        thing_id = f"{namespace}:{self._new_id()}"
+        command = Command(Action.CREATE, "things", thing_id, "/", document)
+        result = await self._commands.run(caller, command, headers)
+        return answer_of(request, result, below=f"/{thing_id}")
 
 
-def _written(
-    request: Request, expectation: Expectation, outcome: Outcome, *, below: str = ""
-) -> Answer:
-    if not expectation.respond:
-        return empty_answer(202)
-    if not outcome.created:
-        return empty_answer(204, etag=outcome.etag)
-    answer = json_answer(outcome.value, status=201, etag=outcome.etag)
-    answer.headers["location"] = request.location(below)
+def answer_of(request: Request, result: Result, *, below: str = "") -> Answer:
+    """What a command came to, as HTTP has it; what was created is at the request's own address."""
+    if result.value is ABSENT:
+        answer = empty_answer(result.status, etag=result.etag)
+    else:
+        answer = json_answer(result.value, status=result.status, etag=result.etag)
+        if result.status == 201 and result.seq:
+            answer.headers["location"] = request.location(below)
+    if result.headers:
+        answer.headers |= result.headers
     return answer
 
 
-async def _value(request: Request) -> object:
-    """The JSON body of a PUT or POST."""
+async def json_value(request: Request, limit: int = THING_BYTES_MAX) -> object:
+    """The JSON body of a PUT or POST; raise `UnsupportedMediaType` if it is something else."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _JSON_TYPES:
         raise UnsupportedMediaType(
             f"the body is {media_type[:80]!r}.", hint="Send application/json."
         )
-    return await request.json_body(THING_BYTES_MAX, TooLarge)
+    return await request.json_body(limit, TooLarge)
 
 
 async def _patch(request: Request) -> object:
@@ -203,3 +145,11 @@ async def _patch(request: Request) -> object:
             f"a PATCH is not {media_type[:80]!r}.", hint=f"Send {MERGE_PATCH}."
         )
     return await request.json_body(THING_BYTES_MAX, TooLarge)
+
+
+def _refuse_description(request: Request) -> None:
+    if request.accepts(THING_DESCRIPTION) and not request.accepts("application/json"):
+        raise NotSupported(
+            "thing descriptions are not supported by this release.",
+            hint="Accept application/json.",
+        )

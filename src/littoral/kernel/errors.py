@@ -56,6 +56,12 @@ class InvalidId(LittoralError):
     code = "namespacedentity.id.invalid"
 
 
+class InvalidThingId(InvalidId):
+    """No thing can be called so."""
+
+    code = "things:id.invalid"
+
+
 class InvalidPointer(LittoralError):
     """A JSON pointer cannot be read."""
 

@@ -3,7 +3,7 @@
 import re
 from typing import NewType
 
-from littoral.kernel.errors import InvalidId
+from littoral.kernel.errors import InvalidId, InvalidThingId
 from littoral.kernel.limits import ID_CHARS_MAX
 
 ThingId = NewType("ThingId", str)
@@ -51,8 +51,11 @@ def parse_entity_id(text: str) -> str:
 
 
 def parse_thing_id(text: str) -> ThingId:
-    """Return ``text`` as a `ThingId`; raise `InvalidId` if it is none."""
-    return ThingId(parse_entity_id(text))
+    """Return ``text`` as a `ThingId`; raise `InvalidThingId` if it is none."""
+    try:
+        return ThingId(parse_entity_id(text))
+    except InvalidId as e:
+        raise InvalidThingId(e.message, hint=e.hint) from None
 
 
 def parse_policy_id(text: str) -> PolicyId:
