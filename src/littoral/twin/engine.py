@@ -11,7 +11,7 @@ from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
 from littoral.log import REPLAY_RECORDS_MAX, Headers, Log, Record, RecordClass
 from littoral.twin.core import state
-from littoral.twin.core.state import Hot
+from littoral.twin.core.state import After, Hot
 from littoral.twin.history import History, is_in_place
 from littoral.twin.model import (
     FLUSH_CHUNK_MIN,
@@ -95,6 +95,8 @@ class Engine:
         """Called by who writes ``hot`` without `write`: what is known of its lanes is void."""
         if hot.watched:
             self._history.forget(hot)
+            if hot.annotated:
+                hot.settle()
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -150,8 +152,12 @@ class Engine:
         *,
         device_time: int | None = None,
         headers: Headers | None = None,
+        after: After | None = None,
     ) -> Record:
-        """Append a local change of ``hot`` and apply it. The caller has decided that it may be."""
+        """Append a local change of ``hot`` and apply it. The caller has decided that it may be.
+
+        ``after`` is what the change makes of the document, if the caller worked it out.
+        """
         revision = hot.revision + 1
         seq = self.log.append(
             cls, kind, hot.entity, revision, hot.last_seq, path, value, device_time, headers
@@ -161,15 +167,15 @@ class Engine:
             path, value, headers, self.log.origin, seq,
         )  # fmt: skip
         before = hot.exists, hot.policy_id
-        self._take(hot, record)
+        self._take(hot, record, after)
         self._history.wrote(hot, record)
         self._after(hot, seq, *before)
         return record
 
-    def _take(self, hot: Hot, record: Record) -> None:
+    def _take(self, hot: Hot, record: Record, after: After | None = None) -> None:
         """Let a record that is in its place change ``hot``."""
         idle = not hot.pending
-        state.apply(hot, record)
+        state.apply(hot, record, after)
         if idle and hot.pending:
             self.keep_pending(hot)
 

@@ -79,6 +79,12 @@ class InvalidDefinition(LittoralError):
     code = "things:definition.identifier.invalid"
 
 
+class MetadataNotModifiable(LittoralError):
+    """A pointer to metadata has wildcards where none may be."""
+
+    code = "things:metadata.notmodifiable"
+
+
 class HistoryNotFound(LittoralError):
     """That revision is not kept any more, or has not happened yet."""
 

@@ -98,7 +98,9 @@ class History:
         """Note a record that came in its place, for the late ones that may follow."""
         if not hot.watched:
             return
-        known = self._leaves[hot]
+        known = self._leaves.get(hot)
+        if known is None:
+            return  # watched for its metadata only
         patch = flat_patch(record) if record.path == known[0] else None
         if patch is not None:
             known[1].write(patch, stamp_of(record))
@@ -108,7 +110,7 @@ class History:
     def forget(self, hot: Hot) -> None:
         """Nothing is known any more of how the lanes of ``hot`` stand: it was written elsewhere."""
         self._leaves.pop(hot, None)
-        hot.watched = False
+        hot.watched = hot.annotated
 
     def _remember(self, hot: Hot, path: str, leaves: Leaves) -> None:
         self._leaves[hot] = (path, leaves)

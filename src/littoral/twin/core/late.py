@@ -9,6 +9,7 @@ ones then only have to look.
 from littoral.kernel import json
 from littoral.log import Record
 from littoral.twin.core.conflict import Stamp, stamp_of
+from littoral.twin.core.metadata import change_in
 from littoral.twin.core.paths import keys_of, overlap
 from littoral.twin.core.state import Hot, Patch, touched_by
 
@@ -38,6 +39,8 @@ def flat_patch(record: Record) -> Patch | None:
     Such patches commute per key: the newest stamp of each key wins, as in the fold.
     """
     if record.kind != "thing.merged" or len(keys_of(record.path)) != 3:
+        return None
+    if change_in(record.headers) is not None:
         return None
     patch = json.decode(record.value)
     if not isinstance(patch, dict) or any(value.__class__ is dict for value in patch.values()):
@@ -78,7 +81,7 @@ def place(hot: Hot, record: Record, known: Leaves) -> dict[str, Stamp] | None:
         be decided leaf by leaf.
     """
     stamp = stamp_of(record)
-    if stamp <= known.floor or hot.doc is None:
+    if stamp <= known.floor or hot.doc is None or hot.annotated:
         return None
     others = (
         at for lane, at in hot.lanes.items() if lane != record.path and overlap(lane, record.path)

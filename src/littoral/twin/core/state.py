@@ -5,19 +5,27 @@ patches that came since are kept beside it, composed into one patch per feature,
 somebody reads or the state is written out: a message costs one `dict.update`, not a document.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
+import orjson
 
 from littoral.kernel import json, merge
 from littoral.kernel.time import ms_of
 from littoral.log import Record
+from littoral.twin.core import metadata
 from littoral.twin.core.conflict import stamp_of
 from littoral.twin.core.document import Document
-from littoral.twin.core.paths import coarsened, keys_of, lanes_touched, mark
+from littoral.twin.core.paths import coarsened, keys_of, lane_of, lanes_touched, mark
 from littoral.twin.model import LANES_MAX, MESSAGE_IDS_MAX
 
 Patch = dict[str, object]
+
+_MEMBER = f'"{metadata.MEMBER}":'.encode()
+"""How metadata begins; that data may look so does no harm."""
+
+After = tuple[Document | None, bytes | None]
+"""A document and its bytes."""
 
 SILENT_KINDS = frozenset({"thing.conflict", "device.data"})
 """Records about a thing that do not change its document."""
@@ -27,6 +35,7 @@ class Hot:
     """One thing or policy in memory. Only `twin` changes it; ``gone`` tells holders to look anew."""
 
     __slots__ = (
+        "annotated",
         "created_ms",
         "device_times",
         "dirty_since",
@@ -36,13 +45,13 @@ class Hot:
         "id",
         "ids",
         "ids_seq",
-        "ids_seq",
         "lanes",
         "last_seq",
         "modified_ms",
         "pending",
         "pending_bytes",
         "policy_id",
+        "pressure",
         "revision",
         "used",
         "watched",
@@ -56,15 +65,19 @@ class Hot:
         self.created_ms = 0
         self.modified_ms = 0
         self.policy_id = ""
+        self.annotated = False
+        """Whether the document has metadata, which goes with the data it belongs to."""
         self.watched = False
-        """True while `History` knows how a lane stands; who writes past it must say so."""
+        """True while `History` knows how a lane stands, or there is metadata; who writes past the
+        engine must say so to it."""
+        self.pressure: tuple[int, int, int] | None = None
+        """How many changes wait for their commit; see `commands`."""
         self.doc: bytes | None = None
         self.lanes: dict[str, int] = {}
         self.pending: dict[str, Patch] = {}
         self.pending_bytes = 0
         self.device_times: dict[str, int] | None = None
         self.ids: dict[str, None] | None = None
-        self.ids_seq = 0
         self.ids_seq = 0
         """The newest record that changed nothing here but the ids."""
         self.dirty_since = 0
@@ -79,14 +92,25 @@ class Hot:
     def fold(self) -> bytes | None:
         """Work the pending patches into the document; return its bytes, None if there is none."""
         if self.pending:
-            assert self.doc is not None
-            document: object = json.decode(self.doc)
-            for path, patch in self.pending.items():
-                document = merge.merge_at(document, keys_of(path), patch)
-            self.doc = json.encode_to_keep(document)
+            self.doc = json.encode_to_keep(self.parsed())
             self.pending.clear()
             self.pending_bytes = 0
         return self.doc
+
+    def parsed(self) -> Document | None:
+        """A fresh parsed copy of the document, without folding: for who will write right away.
+
+        It may share lists with the pending patches.
+        """
+        if self.doc is None:
+            return None
+        document: Document = orjson.loads(self.doc)
+        for path, patch in self.pending.items():
+            keys = keys_of(path)
+            if self.annotated:
+                metadata.forget_merged(document, keys, patch)
+            merge.merge_at(document, keys, patch)
+        return document
 
     def accumulate(self, path: str, patch: Patch, size: int) -> None:
         """Take in a merge patch of ``size`` bytes at ``path``; owns ``patch`` afterwards."""
@@ -97,6 +121,17 @@ class Hot:
             self.fold()
             self.pending[path] = patch
         self.pending_bytes += size
+        if self.annotated:
+            self.settle()
+
+    def settle(self) -> None:
+        """Fold what may not be composed with a later patch: a deletion takes metadata with it."""
+        if any(
+            value is None or value.__class__ is dict
+            for patch in self.pending.values()
+            for value in patch.values()
+        ):
+            self.fold()
 
     def document(self) -> Document | None:
         """A fresh parsed copy of the document, or None; the caller owns it."""
@@ -105,9 +140,16 @@ class Hot:
 
     def replace(self, document: Document | None) -> None:
         """Make ``document`` the whole content."""
+        self.replace_by(document, None if document is None else json.encode_to_keep(document))
+
+    def replace_by(self, document: Document | None, encoded: bytes | None) -> None:
+        """`replace` by a document whose bytes are known."""
         self.pending.clear()
         self.pending_bytes = 0
-        self.doc = None if document is None else json.encode_to_keep(document)
+        self.doc = encoded
+        self.annotated = document is not None and metadata.MEMBER in document
+        if self.annotated:
+            self.watched = True
         self._note_policy(document)
 
     def _note_policy(self, document: Document | None) -> None:
@@ -134,41 +176,73 @@ class Hot:
             del ids[next(iter(ids))]
 
 
-def apply(hot: Hot, record: Record) -> None:
+def apply(hot: Hot, record: Record, after: After | None = None) -> None:
     """Let a record that is in its place (newest of its lanes) change ``hot``.
 
     Used for local writes, for records from the link and for replay: one meaning everywhere.
+    ``after`` is what the record makes of the document, and its bytes, if that is known already.
     """
     keys = keys_of(record.path)
-    headers = record.headers
     if record.device_time is not None and len(keys) == 3:
         hot.note_time(keys[1], record.device_time)
-    merged = record.kind == "thing.merged"
-    patch = json.decode(record.value) if merged and len(keys) == 3 else None
-    if isinstance(patch, dict) and hot.doc is not None:
-        hot.accumulate(record.path, patch, len(record.value))
-        hot.lanes[record.path] = record.hlc
-    else:
-        value = json.decode(record.value) if record.value else None
+    headers = record.headers
+    if after is not None:
         existed = hot.exists
-        implicit = headers is not None and "implicit" in headers
-        hot.replace(change(hot.document(), record.kind, keys, value, implicit=implicit))
-        if not existed and hot.exists:
-            hot.created_ms = ms_of(record.hlc)
-        mark(hot.lanes, lanes_touched(keys, value, merged=merged), record.hlc, replaced=not merged)
+        hot.replace_by(*after)
+        _note(hot, record, touched_by(record), existed=existed)
+        return
+    value = json.decode(record.value) if record.value else None
+    place = None
+    if hot.doc is not None and (headers is None or metadata.change_in(headers) is None):
+        place = _patch_of(record.kind, keys, value, record.path)
+    if place is not None:
+        hot.accumulate(*place, len(record.value))
+        _note(hot, record, [place[0]], existed=True)
+        return
+    existed = hot.exists
+    hot.replace(change(hot.parsed(), record.kind, keys, value, headers))
+    _note(hot, record, touched_by(record), existed=existed)
+
+
+def _note(hot: Hot, record: Record, touched: Iterable[str], *, existed: bool) -> None:
+    if not existed and hot.exists:
+        hot.created_ms = ms_of(record.hlc)
+    mark(hot.lanes, touched, record.hlc, replaced=record.kind != "thing.merged")
     hot.revision = record.revision
     hot.last_seq = record.seq
     hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
+
+
+def _patch_of(
+    kind: str, keys: tuple[str, ...], value: object, path: str
+) -> tuple[str, Patch] | None:
+    """A record as a merge patch on one lane, with the lane's path; None if it is none.
+
+    To replace one property by what is no object is to merge it.
+    """
+    if kind == "thing.merged":
+        return (path, value) if len(keys) == 3 and isinstance(value, dict) else None
+    if kind != "thing.modified" or value is None or isinstance(value, dict):
+        return None
+    depth = 1 if keys[:1] == ("attributes",) else 3
+    if len(keys) <= depth or (depth == 3 and keys[0] != "features"):
+        return None
+    patch: Patch = {keys[-1]: value}
+    for key in keys[-2 : depth - 1 : -1]:
+        patch = {key: patch}
+    return lane_of(keys), patch
 
 
 def touched_by(record: Record) -> list[str]:
     """The lanes that a record changes."""
     keys = keys_of(record.path)
     merged = record.kind == "thing.merged"
-    if merged and len(keys) == 3:
-        return [record.path]
-    value = json.decode(record.value) if record.value else None
-    return lanes_touched(keys, value, merged=merged)
+    changed = None if record.headers is None else metadata.change_in(record.headers)
+    more = [] if changed is None else metadata.lanes(keys, changed)
+    if len(keys) >= 3:
+        return [lane_of(keys), *more]
+    value = json.decode(record.value) if record.value and merged else None
+    return lanes_touched(keys, value, merged=merged) + more
 
 
 def compose(earlier: Patch, later: Patch) -> bool:
@@ -205,7 +279,11 @@ def _composable(earlier: Patch, later: Patch) -> bool:
 
 
 def change(
-    document: Document | None, kind: str, keys: tuple[str, ...], value: object, *, implicit: bool
+    document: Document | None,
+    kind: str,
+    keys: tuple[str, ...],
+    value: object,
+    headers: Mapping[str, object] | None,
 ) -> Document | None:
     """What a record of ``kind`` makes of ``document``. May change it in place.
 
@@ -216,18 +294,40 @@ def change(
     verb = kind.rpartition(".")[2]
     if document is None and verb != "created" and (keys or verb == "merged"):
         return None
+    implicit = headers is not None and "implicit" in headers
+    if document is not None and metadata.MEMBER in document and not implicit:
+        _forget_metadata(document, verb, keys, value)
     result: object
     if implicit and isinstance(value, dict):
         result = {**value, **(document or {})}
     elif verb in ("created", "modified"):
+        kept = document.get(metadata.MEMBER) if document is not None and not keys else None
         result = merge.put_at(document, keys, value)
+        if not keys and isinstance(result, dict):
+            # ``value`` is the caller's; what is hidden comes along.
+            result = dict(result) if kept is None else {**result, metadata.MEMBER: kept}
     elif verb == "merged":
         result = merge.merge_at(document, keys, value)
     elif verb == "deleted":
         result = merge.delete_at(document, keys)
     else:
         result = document
-    return result if isinstance(result, dict) else None
+    if not isinstance(result, dict):
+        return None
+    changed = metadata.change_in(headers)
+    if changed is not None:
+        metadata.apply(result, keys, value, changed)
+    return result
+
+
+def _forget_metadata(document: Document, verb: str, keys: tuple[str, ...], value: object) -> None:
+    """Metadata goes with the data it belongs to."""
+    if verb == "merged":
+        metadata.forget_merged(document, keys, value)
+    elif verb == "deleted":
+        metadata.forget_deleted(document, keys)
+    elif verb in ("created", "modified"):
+        metadata.forget_replaced(document, keys, value)
 
 
 def fold_in_order(base: Document | None, records: Iterable[Record]) -> Document | None:
@@ -235,8 +335,7 @@ def fold_in_order(base: Document | None, records: Iterable[Record]) -> Document 
     document = base
     for record in sorted(records, key=stamp_of):
         value = json.decode(record.value) if record.value else None
-        implicit = record.headers is not None and "implicit" in record.headers
-        document = change(document, record.kind, keys_of(record.path), value, implicit=implicit)
+        document = change(document, record.kind, keys_of(record.path), value, record.headers)
     return document
 
 
@@ -284,6 +383,7 @@ def unpack(entity: str, data: bytes) -> Hot:
     hot.revision, hot.last_seq = packed.revision, packed.last_seq
     hot.created_ms, hot.modified_ms = packed.created_ms, packed.modified_ms
     hot.policy_id, hot.doc, hot.lanes = packed.policy_id, packed.doc, packed.lanes
+    hot.annotated = hot.watched = packed.doc is not None and _MEMBER in packed.doc
     hot.device_times = packed.device_times
     hot.ids = None if packed.ids is None else dict.fromkeys(packed.ids)
     return hot
