@@ -25,9 +25,27 @@ class InvalidSubject(InvalidPolicy):
 
 
 class InvalidExpiry(InvalidPolicy):
-    """The expiry of a subject is not an RFC 3339 instant."""
+    """The expiry of a subject is not an RFC 3339 instant, or it has passed already."""
 
     code = "policies:subjectexpiry.invalid"
+
+
+class InvalidAnnouncement(InvalidPolicy):
+    """The announcement settings of a subject cannot be read."""
+
+    code = "policies:subjectannouncement.invalid"
+
+
+class InvalidImport(InvalidPolicy):
+    """An import cannot be read, or a policy would import itself."""
+
+    code = "policies:import.invalid"
+
+
+class TooManyImports(InvalidPolicy):
+    """The policy imports more policies than it may."""
+
+    code = "policies:imports.toolarge"
 
 
 class InvalidPolicyId(InvalidPolicy):
@@ -54,13 +72,3 @@ class PolicyLockedOut(InvalidPolicy):
 
     code = "policies:policy.modificationinvalid"
     kind = Kind.FORBIDDEN
-
-
-class PolicyFeatureUnsupported(InvalidPolicy):
-    """The policy uses a member whose meaning this release does not enforce.
-
-    It is refused, not ignored: a rule that is kept but not applied would be relied upon.
-    """
-
-    code = "policies:feature.unsupported"
-    kind = Kind.UNSUPPORTED

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from littoral.policy import PERMISSIONS, Enforcer, parse_policy
+from littoral.policy import PERMISSIONS, Enforcer, compile, parse_policy  # noqa: A004
 
 SUBJECTS = ("x:a", "x:b", "x:c")
 KEYS = st.sampled_from(["a", "b", "c~0", "~1d"])
@@ -33,7 +33,7 @@ ADMIN = {"subjects": {"x:admin": {}}, "resources": {"policy:/": {"grant": ["WRIT
 
 
 def build(entries: dict[str, object]) -> Enforcer:
-    return Enforcer(parse_policy({"policyId": "a:b", "entries": {**entries, "ADMIN": ADMIN}}))
+    return compile(parse_policy({"policyId": "a:b", "entries": {**entries, "ADMIN": ADMIN}}))
 
 
 def split(resource: str) -> tuple[str, ...]:

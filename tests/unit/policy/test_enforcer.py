@@ -1,6 +1,6 @@
 import pytest
 
-from littoral.policy import Enforcer, parse_policy
+from littoral.policy import Enforcer, compile, parse_policy  # noqa: A004
 from littoral.policy.model import VIEWS_MAX
 
 ADMIN = {"subjects": {"x:admin": {}}, "resources": {"policy:/": {"grant": ["WRITE"]}}}
@@ -14,7 +14,7 @@ def enforcer(*rules: tuple[str, str, str, str]) -> Enforcer:
             "subjects": {subject: {}},
             "resources": {resource: {"grant": grant.split(), "revoke": revoke.split()}},
         }
-    return Enforcer(parse_policy({"policyId": "a:b", "entries": entries}))
+    return compile(parse_policy({"policyId": "a:b", "entries": entries}))
 
 
 A = frozenset({"x:a"})

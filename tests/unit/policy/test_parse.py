@@ -1,12 +1,14 @@
 import pytest
 
 from littoral import policy
+from littoral.kernel import time
 from littoral.kernel.errors import InvalidJson, Kind
-from littoral.policy import Policy, parse_policy
+from littoral.policy import Announcement, Policy, load_policy, parse_policy
 
 ADMIN = {
     "subjects": {"nginx:a": {"type": "t"}},
     "resources": {"policy:/": {"grant": ["WRITE"], "revoke": []}},
+    "importable": "implicit",
 }
 
 
@@ -26,42 +28,81 @@ def subjects(value: object) -> dict[str, object]:
     return document(X=entry(subjects=value))
 
 
-def test_a_policy_comes_back_as_it_was_given() -> None:
-    given = document(
-        X={
-            "subjects": {"nginx:b": {"type": "t", "expiry": "2030-01-01T00:00:00Z"}},
+FULL = {
+    "policyId": "org.acme:p",
+    "imports": {
+        "org.acme:roles": {"entries": ["x"], "transitiveImports": ["org.acme:base"]},
+        "org.acme:more": {},
+    },
+    "entries": {
+        "ADMIN": ADMIN,
+        "X": {
+            "subjects": {
+                "nginx:b": {
+                    "type": "t",
+                    "expiry": "2030-01-01T00:00:00Z",
+                    "announcement": {
+                        "beforeExpiry": "1h",
+                        "whenDeleted": True,
+                        "requestedAcks": {"labels": ["abc:def"], "timeout": "10s"},
+                        "randomizationInterval": "5m",
+                    },
+                }
+            },
             "resources": {"thing:/features/x": {"grant": ["READ"], "revoke": ["WRITE"]}},
+            "namespaces": ["com.acme", "com.acme.*"],
             "importable": "never",
-            "allowedAdditions": ["subjects"],
-        }
+            "allowedAdditions": ["subjects", "namespaces"],
+            "references": [{"entry": "ADMIN"}, {"import": "org.acme:roles", "entry": "x"}],
+        },
+    },
+}
+
+
+def announced(value: object) -> dict[str, object]:
+    return subjects({"nginx:b": {"announcement": value}})
+
+
+def imports(value: object) -> dict[str, object]:
+    return document() | {"imports": value}
+
+
+def test_a_policy_comes_back_as_it_was_given() -> None:
+    assert parse_policy(FULL).to_json() == FULL
+    assert load_policy(FULL, policy_id="org.acme:p").to_json() == FULL
+
+
+def test_a_subject_knows_when_it_leaves_and_how_it_is_told() -> None:
+    entry = parse_policy(FULL).entry("X")
+    assert entry is not None
+    (subject,) = entry.subjects
+    assert subject.expires_ms == time.parse("2030-01-01T00:00:00Z")
+    assert subject.announcement == Announcement(
+        3_600_000, when_deleted=True, labels=("abc:def",), timeout_ms=10_000, spread_ms=300_000
     )
-    assert parse_policy(given).to_json() == given
+    assert subject.expiring_at(1000).document["expiry"] == "1970-01-01T00:00:01Z"
 
 
-def test_grant_and_revoke_may_be_left_out_and_are_written_as_empty() -> None:
-    written = parse_policy(resources({"thing:/": {}})).to_json()["entries"]
+def test_grant_and_revoke_may_be_left_out_or_null_and_are_written_as_empty() -> None:
+    written = parse_policy(resources({"thing:/": {}, "policy:/": {"revoke": None}})).to_json()
+    entries = written["entries"]
+    assert isinstance(entries, dict)
+    empty: dict[str, list[str]] = {"grant": [], "revoke": []}
+    assert entries["X"]["resources"] == {"thing:/": empty, "policy:/": empty}
+
+
+def test_an_entry_is_implicit_unless_it_says_otherwise() -> None:
+    written = parse_policy(document(X={})).to_json()["entries"]
     assert isinstance(written, dict)
-    assert written["X"]["resources"] == {"thing:/": {"grant": [], "revoke": []}}
+    assert written["X"] == {"subjects": {}, "resources": {}, "importable": "implicit"}
 
 
-def test_members_without_effect_are_kept_and_reported() -> None:
-    given = document(
-        X=entry(
-            importable="explicit",
-            colour="blue",
-            subjects={"nginx:b": {"expiry": "2030-01-01T00:00:00Z", "announcement": {}}},
-        )
-    )
+def test_unknown_members_are_kept_and_reported() -> None:
+    given = document(X=entry(importable="explicit", colour="blue"))
     given["note"] = 1
     parsed = parse_policy(given)
     assert parsed.to_json() == given
-    assert parsed.reported == (
-        "/entries/X/subjects/nginx:b/expiry",
-        "/entries/X/subjects/nginx:b/announcement",
-        "/entries/X/importable",
-        "/entries/X/colour",
-        "/note",
-    )
+    assert parsed.reported == ("/entries/X/colour", "/note")
 
 
 def test_hidden_members_are_dropped() -> None:
@@ -70,22 +111,13 @@ def test_hidden_members_are_dropped() -> None:
     assert parsed.reported == ()
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        document() | {"imports": {"a:b": {"entries": []}}},
-        document(X=entry(references=[{"entry": "ADMIN"}])),
-        document(X=entry(namespaces=["org.acme"])),
-    ],
-)
-def test_rules_that_are_not_enforced_are_refused_not_ignored(given: object) -> None:
-    with pytest.raises(policy.PolicyFeatureUnsupported, match="not supported yet") as refused:
-        parse_policy(given)
-    assert refused.value.kind is Kind.UNSUPPORTED
-
-
-def test_empty_imports_references_and_namespaces_say_nothing_and_pass() -> None:
-    parse_policy(document(X=entry(references=[], namespaces=[])) | {"imports": {}})
+def test_what_was_stored_by_an_older_release_is_read_all_the_same() -> None:
+    odd = document(X=entry(subjects={"nginx:b": {"announcement": {"beforeExpiry": "soon"}}}))
+    with pytest.raises(policy.InvalidAnnouncement):
+        parse_policy(odd)
+    loaded = load_policy(odd, policy_id="org.acme:p")
+    assert loaded.entries[1].subjects[0].announcement is None
+    assert load_policy({"entries": {}}, policy_id="a:b").entries == ()
 
 
 @pytest.mark.parametrize(
@@ -121,6 +153,36 @@ def test_empty_imports_references_and_namespaces_say_nothing_and_pass() -> None:
         (subjects({"{{ request:subjectId }}": {}}), "policies:subjectid.invalid"),
         (subjects({"nginx:b": {"expiry": "soon"}}), "policies:subjectexpiry.invalid"),
         (subjects({"nginx:b": {"expiry": 12}}), "policies:subjectexpiry.invalid"),
+        (announced([]), "policies:subjectannouncement.invalid"),
+        (announced({"beforeExpiry": "soon"}), "policies:subjectannouncement.invalid"),
+        (announced({"beforeExpiry": 5}), "policies:subjectannouncement.invalid"),
+        (announced({"beforeExpiry": "999999999d"}), "policies:subjectannouncement.invalid"),
+        (announced({"whenDeleted": "yes"}), "policies:subjectannouncement.invalid"),
+        (announced({"requestedAcks": [1]}), "policies:subjectannouncement.invalid"),
+        (announced({"requestedAcks": {"labels": ["a b"]}}), "policies:subjectannouncement.invalid"),
+        (announced({"requestedAcks": {"labels": "abc"}}), "policies:subjectannouncement.invalid"),
+        (imports([]), "policies:import.invalid"),
+        (imports({"acme": {}}), "policies:import.invalid"),
+        (imports({"a:b": []}), "policies:import.invalid"),
+        (imports({"a:b": {"entries": "x"}}), "policies:import.invalid"),
+        (imports({"a:b": {"entries": [1]}}), "policies:import.invalid"),
+        (imports({"a:b": {"transitiveImports": ["b"]}}), "policies:import.invalid"),
+        (imports({"org.acme:p": {}}), "policies:import.invalid"),
+        (imports({f"a:{n}": {} for n in range(11)}), "policies:imports.toolarge"),
+        (document(X=entry(namespaces="com.acme")), "policies:entry.invalid"),
+        (document(X=entry(namespaces=["*"])), "policies:entry.invalid"),
+        (document(X=entry(namespaces=["com..acme"])), "policies:entry.invalid"),
+        (document(X=entry(namespaces=[3])), "policies:entry.invalid"),
+        (document(X=entry(references={})), "policies:entry.invalid"),
+        (document(X=entry(references=["ADMIN"])), "policies:entry.invalid"),
+        (document(X=entry(references=[{"entry": 3}])), "policies:entry.invalid"),
+        (document(X=entry(references=[{"import": "a:b"}])), "policies:entry.invalid"),
+        (document(X=entry(references=[{"entry": "X"}])), "policies:entry.invalid"),
+        (document(X=entry(references=[{"entry": "Y"}])), "policies:entry.invalid"),
+        (document(X=entry(references=[{"entry": "ADMIN"}] * 2)), "policies:entry.invalid"),
+        (document(X=entry(references=[{"import": "a:b", "entry": "Y"}])), "policies:entry.invalid"),
+        (document(X=entry(references=[{"entry": "Y"}]), Y=entry(importable="never")),
+         "policies:entry.invalid"),
         (document() | {"policyId": "acme"}, "policies:id.invalid"),
         (document() | {"policyId": 1}, "policies:id.invalid"),
         ({"entries": {"ADMIN": ADMIN}}, "policies:id.invalid"),
@@ -128,7 +190,7 @@ def test_empty_imports_references_and_namespaces_say_nothing_and_pass() -> None:
         ({"policyId": "a:b"}, "policies:policy.modificationinvalid"),
         ({"policyId": "a:b", "entries": {}}, "policies:policy.modificationinvalid"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_refused_with_dittos_code(given: object, code: str) -> None:
     with pytest.raises(policy.InvalidPolicy) as refused:
         parse_policy(given)
@@ -174,6 +236,20 @@ def test_a_policy_that_nobody_could_change_again_is_refused(given: object) -> No
     with pytest.raises(policy.PolicyLockedOut) as refused:
         parse_policy(given)
     assert refused.value.kind is Kind.FORBIDDEN
+
+
+def test_an_import_lifts_the_rule_because_the_subject_may_come_from_there() -> None:
+    assert parse_policy({"policyId": "a:b", "imports": {"a:c": {}}}).entries == ()
+
+
+def test_who_may_change_the_policy_may_be_named_by_a_reference() -> None:
+    who: dict[str, object] = {"subjects": {"nginx:a": {}}}
+    what: dict[str, object] = {"resources": {"policy:/": {"grant": ["WRITE"]}}}
+    entries = {"WHO": who, "WHAT": {**what, "references": [{"entry": "WHO"}]}}
+    assert parse_policy({"policyId": "a:b", "entries": entries})
+    cut = {"WHO": {**who, "allowedAdditions": []}, "WHAT": entries["WHAT"]}
+    with pytest.raises(policy.PolicyLockedOut):
+        parse_policy({"policyId": "a:b", "entries": cut})
 
 
 def test_a_revoke_of_something_else_does_not_lock_out() -> None:

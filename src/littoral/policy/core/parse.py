@@ -3,48 +3,44 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from littoral.kernel import pointer, time
-from littoral.kernel.errors import InvalidId, InvalidKey, InvalidPointer
+from littoral.kernel import pointer
+from littoral.kernel.errors import InvalidId, InvalidKey
 from littoral.kernel.ids import PolicyId, parse_policy_id
 from littoral.kernel.json import encode
 from littoral.kernel.limits import POLICY_BYTES_MAX
 from littoral.kernel.merge import check_depth
+from littoral.policy.core.effective import own_entries
+from littoral.policy.core.parse_entry import entry_of, read_object
 from littoral.policy.errors import (
-    InvalidExpiry,
+    InvalidImport,
     InvalidLabel,
     InvalidPolicy,
     InvalidPolicyId,
-    InvalidSubject,
-    PolicyFeatureUnsupported,
     PolicyIdFixed,
     PolicyLockedOut,
     PolicyTooLarge,
+    TooManyImports,
 )
 from littoral.policy.model import (
-    PERMISSIONS,
+    IMPORTS_MAX,
     RESOURCE_TYPES,
     WRITE,
     Entry,
+    Import,
+    Importable,
     Policy,
-    Resource,
-    Subject,
+    Reference,
 )
 
 _RESERVED_LABELS = ("imported", "nsimported-")
-_IMPORTABLE = ("implicit", "explicit", "never")
-_ADDITIONS = ("subjects", "resources", "namespaces")
-# Their meaning changes who may do what; an empty one says nothing and is let through.
-_REFUSED_IN_ENTRY = ("references", "namespaces")
-_REFUSED_IN_POLICY = ("imports",)
 
 
 def parse_policy(document: object, *, policy_id: str | None = None) -> Policy:
-    """Read Ditto's JSON of a policy.
+    """Read Ditto's JSON of a policy, and refuse what may not be written.
 
-    Members whose meaning is not enforced here but which cannot widen or narrow what the policy
-    itself says (``importable``, ``expiry`` and ``announcement`` of a subject, unknown ones) are
-    kept, given back by ``to_json`` and listed in ``Policy.reported``. Members that begin with
-    ``_`` are Ditto's read-only ones and are dropped.
+    Unknown members are kept, given back by ``to_json`` and listed in ``Policy.reported``. Members
+    that begin with ``_`` are Ditto's read-only ones and are dropped. Whether an expiry has passed
+    is not asked here: that needs a clock.
 
     Args:
         document: parsed JSON; not kept.
@@ -55,22 +51,25 @@ def parse_policy(document: object, *, policy_id: str | None = None) -> Policy:
         InvalidJson: the document nests too deep.
     """
     check_depth(document)
-    root = _object(document, "a policy")
+    root = read_object(document, "a policy")
     if len(encode(root)) > POLICY_BYTES_MAX:
         raise PolicyTooLarge(
             f"a policy has at most {POLICY_BYTES_MAX} bytes.",
             hint="Share subjects between entries, or use more than one policy.",
         )
-    reported: list[str] = []
-    identity = _policy_id(root.get("policyId"), policy_id)
-    _refuse(root, _REFUSED_IN_POLICY, "the policy")
-    entries = tuple(
-        _entry(label, value, reported)
-        for label, value in _object(root.get("entries", {}), "'entries'").items()
-    )
-    _check_modifiable(identity, entries)
-    extra = _extra(root, ("policyId", "entries"), "", reported)
-    return Policy(identity, entries, extra, tuple(reported))
+    policy = _policy(root, policy_id, strict=True)
+    _check_references(policy)
+    check_lasting(policy)
+    return policy
+
+
+def load_policy(document: Mapping[str, object], *, policy_id: str) -> Policy:
+    """Read a stored policy, which was checked when it was written, maybe by an older release.
+
+    Raises:
+        InvalidPolicy: it cannot be understood at all.
+    """
+    return _policy(document, policy_id, strict=False)
 
 
 def own_policy(policy_id: str, subject: str) -> Policy:
@@ -80,6 +79,48 @@ def own_policy(policy_id: str, subject: str) -> Policy:
     }
     entry = {"subjects": {subject: {"type": "generated"}}, "resources": everything}
     return parse_policy({"policyId": policy_id, "entries": {"DEFAULT": entry}})
+
+
+def check_lasting(policy: Policy) -> None:
+    """Raise `PolicyLockedOut` if no subject that stays may change ``policy``.
+
+    Imports lift the rule: the subject may come from another policy. Source: Ditto.
+    """
+    if policy.imports:
+        return
+    granted: set[str] = set()
+    revoked: set[str] = set()
+    for entry in own_entries(policy):
+        for resource in entry.resources:
+            if resource.tokens != ("policy:",):
+                continue
+            if WRITE in resource.grant:
+                granted.update(s.id for s in entry.subjects if not s.expires)
+            if WRITE in resource.revoke:
+                revoked.update(s.id for s in entry.subjects)
+    if not granted - revoked:
+        raise PolicyLockedOut(
+            f"no entry of policy {policy.id} gives a lasting subject WRITE on 'policy:/'.",
+            hint="Without one nobody could ever change the policy; add such an entry.",
+        )
+
+
+def _policy(root: Mapping[str, object], policy_id: str | None, *, strict: bool) -> Policy:
+    identity = _policy_id(root.get("policyId"), policy_id)
+    reported: list[str] = []
+    entries: list[Entry] = []
+    for label, value in read_object(root.get("entries", {}), "'entries'").items():
+        if strict:
+            check_label(label)
+        entries.append(entry_of(label, value, reported, strict=strict))
+    imports = _imports(root.get("imports"), identity, strict=strict)
+    extra = {
+        k: v
+        for k, v in root.items()
+        if k not in {"policyId", "entries", "imports"} and not k.startswith("_")
+    }
+    reported += [pointer.render((key,)) for key in extra]
+    return Policy(identity, tuple(entries), imports, MappingProxyType(extra), tuple(reported))
 
 
 def _policy_id(given: object, addressed: str | None) -> PolicyId:
@@ -97,24 +138,8 @@ def _policy_id(given: object, addressed: str | None) -> PolicyId:
         raise InvalidPolicyId(e.message, hint=e.hint) from e
 
 
-def _entry(label: str, value: object, reported: list[str]) -> Entry:
-    _check_label(label)
-    where = f"entry {label!r}"
-    document = _object(value, where)
-    _refuse(document, _REFUSED_IN_ENTRY, where)
-    _check_importable(document, where)
-    at = "/entries" + pointer.render((label,))
-    subjects = _object(document.get("subjects", {}), f"'subjects' of {where}")
-    resources = _object(document.get("resources", {}), f"'resources' of {where}")
-    return Entry(
-        label,
-        tuple(_subject(name, value, where, at, reported) for name, value in subjects.items()),
-        tuple(_resource(key, value, where) for key, value in resources.items()),
-        _extra(document, ("subjects", "resources"), at, reported),
-    )
-
-
-def _check_label(label: str) -> None:
+def check_label(label: str) -> None:
+    """Raise `InvalidLabel` unless an entry may be called so."""
     try:
         pointer.check_key(label)
     except InvalidKey as e:
@@ -126,113 +151,74 @@ def _check_label(label: str) -> None:
         )
 
 
-def _check_importable(entry: Mapping[str, object], where: str) -> None:
-    if entry.get("importable", "implicit") not in _IMPORTABLE:
-        raise InvalidPolicy(f"'importable' of {where} is none of {', '.join(_IMPORTABLE)}.")
-    additions = entry.get("allowedAdditions", [])
-    if not isinstance(additions, list) or not all(a in _ADDITIONS for a in additions):
-        raise InvalidPolicy(f"'allowedAdditions' of {where} may list {', '.join(_ADDITIONS)}.")
-
-
-def _subject(name: str, value: object, where: str, at: str, reported: list[str]) -> Subject:
-    issuer, colon, rest = name.partition(":")
-    if not (issuer and colon and rest) or not name.isprintable():
-        raise InvalidSubject(
-            f"the subject {name!r} of {where} is not of the form issuer:name.",
-            hint="Example: nginx:alice, or device:TENANT:device-1.",
+def _imports(value: object, identity: PolicyId, *, strict: bool) -> tuple[Import, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, dict):
+        raise InvalidImport("'imports' is not a JSON object.", hint='Example: {"org.acme:p": {}}.')
+    if strict and len(value) > IMPORTS_MAX:
+        raise TooManyImports(
+            f"a policy imports at most {IMPORTS_MAX} policies, not {len(value)}.",
+            hint="Let one of them import others, and name those in 'transitiveImports'.",
         )
-    if "{{" in name:
-        raise InvalidSubject(
-            f"the subject {name!r} of {where} still has a placeholder in it.",
-            hint="Write the subject itself.",
-        )
-    document = _object(value, f"subject {name!r} of {where}")
-    if not isinstance(document.get("type", ""), str):
-        raise InvalidPolicy(f"'type' of subject {name!r} of {where} is not a text.")
-    expiry = document.get("expiry")
-    if expiry is not None:
-        _check_expiry(expiry, name)
-    path = at + "/subjects" + pointer.render((name,))
-    reported += [f"{path}/{key}" for key in ("expiry", "announcement") if key in document]
-    return Subject(name, MappingProxyType(dict(document)), expiry is not None)
+    return tuple(_import(name, one, identity) for name, one in value.items())
 
 
-def _check_expiry(expiry: object, name: str) -> None:
-    if not isinstance(expiry, str) or expiry.isdigit():
-        raise InvalidExpiry(f"the expiry of subject {name!r} is not an RFC 3339 text.")
+def _import(name: str, value: object, identity: PolicyId) -> Import:
+    imported = _imported_id(name)
+    if imported == identity:
+        raise InvalidImport(f"policy {identity} cannot import itself.")
+    document = {} if value is None else value
+    if not isinstance(document, dict):
+        raise InvalidImport(f"the import of {name} is not a JSON object.", hint="It may be {}.")
+    labels = _texts(document, "entries", name)
+    transitive = _texts(document, "transitiveImports", name)
+    for one in transitive:
+        _imported_id(one)
+    return Import(imported, frozenset(labels), transitive, MappingProxyType(dict(document)))
+
+
+def _imported_id(name: str) -> PolicyId:
     try:
-        time.parse(expiry)
-    except time.InvalidInstant as e:
-        raise InvalidExpiry(f"the expiry of subject {name!r}: {e.message}", hint=e.hint) from e
+        return parse_policy_id(name)
+    except InvalidId as e:
+        raise InvalidImport(f"{name!r} cannot be imported: {e.message}", hint=e.hint) from e
 
 
-def _resource(key: str, value: object, where: str) -> Resource:
-    kind, colon, path = key.partition(":")
-    if not colon or kind not in RESOURCE_TYPES:
-        raise InvalidPolicy(
-            f"the resource {key!r} of {where} is not of the form type:/path.",
-            hint=f"The types are {', '.join(RESOURCE_TYPES)}; example: thing:/features/lamp.",
-        )
-    try:
-        keys = pointer.parse(path)
-    except InvalidPointer as e:
-        raise InvalidPolicy(f"the resource {key!r} of {where}: {e.message}", hint=e.hint) from e
-    effects = _object(value, f"resource {key!r} of {where}")
-    unknown = set(effects) - {"grant", "revoke"}
-    if unknown:
-        raise InvalidPolicy(
-            f"resource {key!r} of {where} has an unknown member {min(unknown)!r}.",
-            hint="It may have 'grant' and 'revoke'.",
-        )
-    tokens = (kind + ":", *pointer.render(keys).split("/")[1:]) if keys else (kind + ":",)
-    where = f"resource {key!r} of {where}"
-    grant = _permissions(effects.get("grant", []), "grant", where)
-    return Resource(key, tokens, grant, _permissions(effects.get("revoke", []), "revoke", where))
-
-
-def _permissions(value: object, name: str, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(p in PERMISSIONS for p in value):
-        raise InvalidPolicy(f"{name!r} of {where} is not a list of {', '.join(PERMISSIONS)}.")
+def _texts(document: Mapping[str, object], name: str, imported: str) -> tuple[str, ...]:
+    value = document.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise InvalidImport(f"{name!r} of the import of {imported} is not a list of texts.")
     return tuple(dict.fromkeys(value))
 
 
-def _check_modifiable(policy_id: str, entries: tuple[Entry, ...]) -> None:
-    granted: set[str] = set()
-    revoked: set[str] = set()
-    for entry in entries:
-        for resource in entry.resources:
-            if resource.tokens != ("policy:",):
-                continue
-            if WRITE in resource.grant:
-                granted.update(s.id for s in entry.subjects if not s.expires)
-            if WRITE in resource.revoke:
-                revoked.update(s.id for s in entry.subjects)
-    if not granted - revoked:
-        raise PolicyLockedOut(
-            f"no entry of policy {policy_id} gives a lasting subject WRITE on 'policy:/'.",
-            hint="Without one nobody could ever change the policy; add such an entry.",
-        )
+def _check_references(policy: Policy) -> None:
+    """Raise if a reference points at nothing, at its own entry, twice, or at what is not to be used."""
+    imported = {one.policy for one in policy.imports}
+    for entry in policy.entries:
+        seen: set[Reference] = set()
+        for reference in entry.references:
+            problem = _problem(policy, entry, reference, imported)
+            if reference in seen:
+                problem = "is there twice"
+            seen.add(reference)
+            if problem:
+                raise InvalidPolicy(
+                    f"the reference of entry {entry.label!r} to {reference.label!r} {problem}.",
+                    hint="A reference names an entry of this policy, or one of a policy that it imports.",
+                )
 
 
-def _refuse(document: Mapping[str, object], names: tuple[str, ...], where: str) -> None:
-    for name in names:
-        if document.get(name):
-            raise PolicyFeatureUnsupported(
-                f"{name!r} of {where} is not supported yet.",
-                hint="Write the entries out in this policy.",
-                member=name,
-            )
-
-
-def _extra(
-    document: Mapping[str, object], known: tuple[str, ...], at: str, reported: list[str]
-) -> Mapping[str, object]:
-    extra = {k: v for k, v in document.items() if k not in known and not k.startswith("_")}
-    reported += [at + pointer.render((key,)) for key in extra]
-    return MappingProxyType(extra)
-
-
-def _object(value: object, what: str) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise InvalidPolicy(f"{what} is not a JSON object.")
-    return value
+def _problem(policy: Policy, entry: Entry, reference: Reference, imported: set[PolicyId]) -> str:
+    if reference.policy:
+        return "" if reference.policy in imported else f"needs an import of {reference.policy}"
+    if reference.label == entry.label:
+        return "points at itself"
+    target = policy.entry(reference.label)
+    if target is None:
+        return "points at nothing"
+    if target.importable is Importable.NEVER:
+        return "points at an entry whose 'importable' is 'never'"
+    return ""
