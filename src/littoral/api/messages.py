@@ -1,18 +1,20 @@
 """Messages to and from things over HTTP: the caller waits for the device's own answer."""
 
-from littoral.api.answers import Answer, empty_answer
-from littoral.api.errors import MessageNotAllowed, MethodNotAllowed, NotSupported, RouteMissing
-from littoral.api.expectation import refuse_what_is_not_there
-from littoral.api.model import MESSAGE_TIMEOUT_S
-from littoral.api.request import Request
-from littoral.eventing import Direction, Inbox, Message, MessageTooLarge
+from littoral.api.answers import Answer
+from littoral.api.delivery import CLAIM, Delivered, MessageDesk, message_headers
+from littoral.api.errors import MethodNotAllowed, RouteMissing
+from littoral.api.request import QUERY_OR_HEADER, Request
+from littoral.eventing import Direction, Message, MessageTooLarge
 from littoral.kernel.ids import ThingId
 from littoral.kernel.limits import MESSAGE_BYTES_MAX
-from littoral.policy import WRITE
-from littoral.twin import Caller, NotFound, Twins
-from littoral.twin.live import InvalidMessagePath, parse_message_path
+from littoral.twin import Caller
+from littoral.twin.live import InvalidMessagePath, MessageAddress, parse_message_path
 
 _DIRECTIONS = frozenset(("inbox", "outbox"))
+_NO_BODY = frozenset((204, 304))
+
+ANSWERED_BY = "littoral-answered-by"
+"""Says ``thing`` if status and body are the device's: this tells its 404 from the node's."""
 
 
 def is_message_address(rest: tuple[str, ...]) -> bool:
@@ -23,11 +25,10 @@ def is_message_address(rest: tuple[str, ...]) -> bool:
 
 
 class MessageRoutes:
-    """Handles ``[/features/<id>]/(inbox|outbox)/messages/<subject>`` below a thing."""
+    """Handles ``[/features/<id>]/(inbox|outbox)/messages/<subject>`` and ``/inbox/claim``."""
 
-    def __init__(self, twins: Twins, inbox: Inbox) -> None:
-        self._twins = twins
-        self._inbox = inbox
+    def __init__(self, desk: MessageDesk) -> None:
+        self._desk = desk
 
     async def handle(
         self, request: Request, caller: Caller, thing_id: ThingId, rest: tuple[str, ...]
@@ -37,17 +38,10 @@ class MessageRoutes:
         Raises:
             MessageNotAllowed: no WRITE on the message; MessageTimeout, MessageTooLarge, …
         """
-        if rest == ("inbox", "claim"):
-            raise NotSupported("claiming a thing is not supported by this release.")
-        try:
-            address = parse_message_path("/" + "/".join(rest))
-        except InvalidMessagePath as e:
-            raise RouteMissing(e.message, hint=e.hint) from e
+        address = _address(rest)
         if request.method != "POST":
             raise MethodNotAllowed(request.method, ("POST",))
-        refuse_what_is_not_there(request)
-        timeout_s = request.timeout_s(MESSAGE_TIMEOUT_S)
-        wanted = request.flag("response-required") is not False and timeout_s > 0
+        headers = message_headers(_raw(request), claim=_is_claim(address))
         message = Message(
             thing_id=thing_id,
             subject=address.subject,
@@ -55,27 +49,34 @@ class MessageRoutes:
             content_type=request.headers.get("content-type", ""),
             feature=address.feature,
             direction=Direction(address.direction),
-            correlation_id=request.parameter("correlation-id") or "",
-            subjects=caller.subjects,
         )
-        check_may_send(self._twins, caller, message)
-        if not wanted:
-            self._inbox.post(message)
-            return empty_answer(202)
-        reply = await self._inbox.send(message, timeout_s=timeout_s)
-        # The status is the device's: this tells a client a device's 404 from the node's.
-        answer = Answer(reply.status, reply.payload, {"littoral-answered-by": "thing"})
-        if reply.content_type and reply.payload:
-            answer.headers["content-type"] = reply.content_type
-        return answer
+        return _answer(await self._desk.send(caller, message, headers))
 
 
-def check_may_send(twins: Twins, caller: Caller, message: Message) -> None:
-    """Raise unless the thing exists (`NotFound`) and the caller has WRITE (`MessageNotAllowed`)."""
-    if not twins.exists(message.thing_id):
-        raise NotFound(f"thing {message.thing_id} does not exist, or you may not see it.")
-    if not twins.may_message(caller, message.thing_id, WRITE, message.resource):
-        raise MessageNotAllowed(
-            f"the message {message.subject[:80]!r} may not be sent to {message.thing_id}.",
-            hint=f"Its policy has to grant WRITE on {message.resource[:200]}.",
-        )
+def _address(rest: tuple[str, ...]) -> MessageAddress:
+    if rest in {("inbox", CLAIM), ("inbox", "messages", CLAIM)}:
+        return MessageAddress(None, "inbox", CLAIM)
+    try:
+        return parse_message_path("/" + "/".join(rest))
+    except InvalidMessagePath as e:
+        raise RouteMissing(e.message, hint=e.hint) from e
+
+
+def _is_claim(address: MessageAddress) -> bool:
+    return (address.feature, address.direction, address.subject) == (None, "inbox", CLAIM)
+
+
+def _raw(request: Request) -> dict[str, object]:
+    """The headers, and what may stand in the query in their place."""
+    query = {name: text for name, text in request.query.items() if name in QUERY_OR_HEADER}
+    return {**request.headers, **query, "correlation-id": request.correlation_id}
+
+
+def _answer(found: Delivered) -> Answer:
+    payload = b"" if found.status in _NO_BODY else found.payload
+    answer = Answer(found.status, payload, dict(found.headers))
+    if found.answered:
+        answer.headers[ANSWERED_BY] = "thing"
+    if payload and found.content_type:
+        answer.headers["content-type"] = found.content_type
+    return answer

@@ -33,6 +33,9 @@ STREAMS_MAX = 4096
 TIMEOUT_S_MAX = 60.0
 """Longest time that a caller may wait for an answer; also the default of twin commands."""
 
+CLAIM_TIMEOUT_S = 60.0
+"""How long the answer to a claim is waited for, if the caller does not say. Source: Ditto."""
+
 MESSAGE_TIMEOUT_S = 10.0
 """How long the answer of a device is waited for, if the caller does not say."""
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from littoral.api.model import NodeInfo
-from littoral.eventing import Acknowledgements, Inbox, LiveChannel, Router
+from littoral.eventing import Acknowledgements, Inbox, LiveChannel, Mailbox, Router
 from littoral.identity import Identities
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Log
@@ -39,6 +39,8 @@ class ApiParts:
     node: NodeInfo
     acks: Acknowledgements = field(default_factory=Acknowledgements)
     live: LiveChannel = field(default_factory=LiveChannel)
+    mailbox: Mailbox | None = None
+    """Keeps messages for devices that are away; None: this node keeps none."""
     search_settled: Callable[[int], Awaitable[None]] = _at_once
     """Waits until a record is in the search index (``search-persisted``)."""
     statistics: Mapping[str, Callable[[], object]] = field(default_factory=dict)

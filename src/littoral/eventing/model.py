@@ -43,8 +43,8 @@ MESSAGES_PER_THING_MAX = 64
 MESSAGES_PENDING_MAX = 10_000
 """Messages of all things that wait for a receiver or for an answer."""
 
-ACK_TIMEOUT_S_MAX = 60.0
-"""How long acknowledgements are waited for. Source: Ditto's limit of a command's timeout."""
+ACK_TIMEOUT_S_MAX = 600.0
+"""How long acknowledgements are waited for: as long as the longest message lives."""
 
 ACKS_PENDING_MAX = 10_000
 """Signals that wait for acknowledgements at the same time."""
