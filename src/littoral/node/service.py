@@ -8,7 +8,7 @@ from pathlib import PurePath
 from littoral import __version__
 from littoral.api import ApiParts, Door, NodeInfo, build_app
 from littoral.edge import Downlink, Enrolment, EnrolmentToken, LinkSettings, Uplink, scope_of
-from littoral.eventing import Inbox, Router
+from littoral.eventing import Acknowledgements, Inbox, LiveChannel, Mailbox, Router
 from littoral.functions.host import FunctionHost, FunctionSettings
 from littoral.gateway import Limits, MqttDoor
 from littoral.identity import Identities, IdentitySettings, Issuer
@@ -56,6 +56,9 @@ class Node:
         )
         self.router = Router(self.log)
         self.inbox = Inbox(clock)
+        self.mailbox = Mailbox(self.log, self.inbox, clock, entropy)
+        self.acks = Acknowledgements()
+        self.live = LiveChannel()
         self.mqtt = MqttDoor(
             self.log,
             self.registry,
@@ -79,6 +82,9 @@ class Node:
                 identities=self.identities,
                 router=self.router,
                 inbox=self.inbox,
+                mailbox=self.mailbox,
+                acks=self.acks,
+                live=self.live,
                 log=self.log,
                 clock=clock,
                 entropy=entropy,
@@ -91,6 +97,9 @@ class Node:
                     "mqtt": self.mqtt.statistics,
                     "router": self.router.statistics,
                     "inbox": self.inbox.statistics,
+                    "mailbox": self.mailbox.statistics,
+                    "acks": self.acks.statistics,
+                    "live": self.live.statistics,
                 },
                 not_ready=self._why_not_ready,
                 link_status=self.links,
@@ -117,6 +126,7 @@ class Node:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.log.run(), name="log")
             tasks.create_task(self.mqtt.run(), name="mqtt")
+            tasks.create_task(self.mailbox.run(), name="mailbox")
             for host in self.functions:
                 tasks.create_task(host.run(), name=f"function {host.name}")
             if self.uplink is not None:
@@ -134,6 +144,8 @@ class Node:
     async def close(self) -> None:
         """Write what is in memory, and let go of the files; after `run` has ended."""
         self.inbox.close()
+        self.acks.close()
+        self.live.close()
         if self.log.statistics().refused is None:
             self.twins.flush()
         await self.log.close()
