@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from littoral.api.parts import ApiParts
 from littoral.api.signals import SignalHeaders
 from littoral.eventing import Ack, EventNotAllowed, LiveKind, LiveReceiver, LiveSignal
-from littoral.policy import WRITE
-from littoral.twin import Caller, NotFound
+from littoral.kernel.errors import Forbidden
+from littoral.twin import Caller
 from littoral.twin.protocol import Envelope, check_path
 
 
@@ -65,11 +65,11 @@ class LiveEvents:
             return await expected.result()
 
     def _check(self, caller: Caller, signal: LiveSignal) -> None:
-        if not self._twins.exists(signal.thing_id):
-            raise NotFound(f"thing {signal.thing_id} does not exist, or you may not see it.")
-        if not self._twins.may_message(caller, signal.thing_id, WRITE, signal.resource):
+        try:
+            self._twins.things.check_may_change(caller, signal.thing_id, signal.path)
+        except Forbidden as e:
             raise EventNotAllowed(
                 f"the event {signal.action[:40]!r} at {signal.path[:80]} of {signal.thing_id} "
                 "may not be sent.",
                 hint=f"The thing's policy has to grant WRITE on {signal.resource[:200]}.",
-            )
+            ) from e
