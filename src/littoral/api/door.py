@@ -12,6 +12,7 @@ from littoral.api.answers import Answer, Stream, problem_answer, send_answer, se
 from littoral.api.auth import Authenticator
 from littoral.api.commands import Commands
 from littoral.api.delivery import MessageDesk
+from littoral.api.docs import document_routes
 from littoral.api.errors import (
     InternalError,
     PeerGone,
@@ -70,6 +71,7 @@ class Door:
         }
         self._open: Open = {
             **operation_routes(parts, self._authenticator, self.statistics),
+            **document_routes(parts.node.version),
         }
         self._sockets = SocketRoutes(parts, self._authenticator, self.new_id)
         self._requests = 0
