@@ -27,6 +27,8 @@ from littoral.twin.model import (
 )
 from littoral.twin.policies import PolicyBook
 from littoral.twin.policy_commands import PolicyCommands
+from littoral.twin.policy_expiry import Listener, PolicyExpiry
+from littoral.twin.policy_settings import PolicySettings
 
 _LIST_CHUNK = 500
 
@@ -35,10 +37,17 @@ class Twins:
     """The things and policies of a node."""
 
     def __init__(
-        self, log: Log, registry: Registry, clock: Clock, *, hot_max: int = HOT_ENTITIES_MAX
+        self,
+        log: Log,
+        registry: Registry,
+        clock: Clock,
+        *,
+        hot_max: int = HOT_ENTITIES_MAX,
+        settings: PolicySettings = PolicySettings(),  # noqa: B008  # frozen
     ) -> None:
         self.engine = Engine(log, hot_max=hot_max)
-        self.book = PolicyBook(self.engine)
+        self.book = PolicyBook(self.engine, clock, settings)
+        self._expiry = PolicyExpiry(self.engine, self.book, clock, settings)
         self.policies = PolicyCommands(self.engine, self.book)
         self.things = ThingCommands(self.engine, self.book, self.policies)
         self._log = log
@@ -222,6 +231,14 @@ class Twins:
     def policy_ids(self, *, after: str = "", limit: int = 200) -> list[str]:
         """Ids of existing policies in order of their bytes, beyond ``after``."""
         return self._list("policy:", after, limit, None)
+
+    def on_announcement(self, listener: Listener) -> None:
+        """Have it told that subjects leave policies: Ditto's ``subjectDeletion``."""
+        self._expiry.listen(listener)
+
+    async def run(self) -> None:
+        """Remove subjects from policies when their time is over, until cancelled."""
+        await self._expiry.run()
 
     # -- doors and links ----------------------------------------------------------------------
 
