@@ -6,6 +6,7 @@ import typer
 
 from littoral import __version__
 from littoral.cli import Form, build, show, show_one
+from littoral.native import VARIANT
 
 NODE_COMMANDS = ("up", "edge")
 _RUN = "Run"
@@ -165,5 +166,5 @@ def config(
 
 
 def version() -> None:
-    """Print the version."""
-    print(f"littoral {__version__}")
+    """Print the version, and whether the hot path is compiled (as `main` does, faster)."""
+    print(f"littoral {__version__} (hot path: {VARIANT})")

@@ -22,8 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
             return run_node(arguments[0], arguments[1:])
         if arguments and arguments[0] in VERSION_WORDS:
             from littoral import __version__
+            from littoral.native import VARIANT
 
-            print(f"littoral {__version__}")
+            print(f"littoral {__version__} (hot path: {VARIANT})")
             return 0
         return _command_line(arguments)
     except LittoralError as e:

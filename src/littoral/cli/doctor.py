@@ -11,6 +11,7 @@ from rich.markup import escape
 from littoral.cli.output import amount_of_bytes, console
 from littoral.client import ApiError, Client
 from littoral.kernel.errors import LittoralError
+from littoral.native import VARIANT, hot
 
 FREE_BYTES_MIN = 1 << 30
 SKEW_MS_WARN = 5_000
@@ -32,12 +33,20 @@ def examine(client: Callable[[], Client], *, url: str, data_dir: str | None) -> 
     out = console()
     marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
     healthy = True
-    for finding in (*_machine(data_dir), *_node(client, url)):
+    for finding in (_installation(), *_machine(data_dir), *_node(client, url)):
         healthy = healthy and finding.level != "fail"
         out.print(f"{marks[finding.level]} {escape(finding.text)}", soft_wrap=True)
         if finding.advice:
             out.print(f"     {escape(finding.advice)}", style="dim", soft_wrap=True)
     return healthy
+
+
+def _installation() -> Finding:
+    if hot is None:
+        return Finding(
+            "warn", f"the hot path is {VARIANT}.", "Without it a node takes half as much."
+        )
+    return Finding("ok", f"the hot path is {VARIANT}.")
 
 
 def _machine(data_dir: str | None) -> Iterator[Finding]:

@@ -37,6 +37,41 @@ class GroupCommit:
     everything that was not durable is void, and its seqs are never given out again.
     """
 
+    __slots__ = (
+        "__dict__",
+        "_armed",
+        "_before_close",
+        "_began_s",
+        "_clock",
+        "_closing",
+        "_commits",
+        "_committer",
+        "_floor",
+        "_floor_committed",
+        "_flying",
+        "_high",
+        "_listeners",
+        "_loop",
+        "_next",
+        "_on_abort",
+        "_on_broken",
+        "_open",
+        "_probe_at_s",
+        "_probing",
+        "_push",
+        "_ready",
+        "_ready_bytes",
+        "_refusal",
+        "_store",
+        "_stored",
+        "_tail",
+        "_waiters",
+        "batch",
+        "committed",
+        "head",
+        "last_hlc",
+    )
+
     def __init__(
         self, opened: Opened, *, store: Store, committer: Committer, clock: Clock, loop: Scheduler
     ) -> None:

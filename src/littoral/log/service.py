@@ -18,6 +18,7 @@ from littoral.log.model import (
     BATCH_BYTES_MAX,
     BATCH_RECORDS_MAX,
     DEFAULT_RETENTION,
+    HASTEN_RECORDS,
     HEADERS_BYTES_MAX,
     HLC_AHEAD_MS,
     LEDGER_KIND,
@@ -33,6 +34,7 @@ from littoral.log.model import (
 )
 from littoral.log.pending import OPEN_BYTES_EACH, Pending, changed, lookup
 from littoral.log.ports import Committer, Scheduler, Store
+from littoral.native import hot
 
 _new_record = tuple.__new__
 _HLC_AHEAD = HLC_AHEAD_MS << 16
@@ -47,6 +49,8 @@ class Log(GroupCommit):
     Invariant: a record is read, listened to or acknowledged only after it is durable; a seq is
     given out once in the life of an epoch, also if its commit failed.
     """
+
+    __slots__ = ("_cursors", "_housekeeper", "_now_ms", "node", "opened", "origin")
 
     def __init__(
         self,
@@ -440,6 +444,18 @@ class Log(GroupCommit):
     def _move_floor(self, stamp: int) -> None:
         """Have the open batch store that no stamp up to 10 s from here is issued after a crash."""
         self._open.hlc_ahead = self._floor = stamp + _HLC_AHEAD
+
+
+if hot is not None:
+    hot.bind(hot.LOG, Log)
+    hot.bind(hot.PENDING, Pending)
+    hot.bind(hot.RECORD, Record)
+    hot.configure(
+        batch_bytes_max=BATCH_BYTES_MAX,
+        batch_records_max=BATCH_RECORDS_MAX,
+        open_bytes_each=OPEN_BYTES_EACH,
+        hasten_records=HASTEN_RECORDS,
+    )
 
 
 def _check(record: Record) -> None:

@@ -12,6 +12,7 @@ from littoral.kernel.merge import check_depth, merge_at
 from littoral.kernel.pointer import parse, render
 from littoral.kernel.time import Clock
 from littoral.log import Log, RecordClass
+from littoral.native import hot as hot_path
 from littoral.policy import WRITE
 from littoral.registry import DeviceIdentity, Registry
 from littoral.twin.commands import ThingCommands
@@ -308,6 +309,18 @@ class DeviceDoor:
                 f"{THING_BYTES_MAX}.",
                 hint="Publish smaller objects, or keep bulk data out of the twin.",
             )
+
+
+if hot_path is not None:
+    hot_path.bind(hot_path.DOOR, DeviceDoor)
+    hot_path.bind(hot_path.HOT, Hot)
+    hot_path.configure(
+        thing_bytes_max=THING_BYTES_MAX,
+        snapshot_every=SNAPSHOT_EVERY,
+        depth_max=JSON_DEPTH_MAX,
+        loads=orjson.loads,
+        kind="thing.merged",
+    )
 
 
 def _headers_of(message_id: str | None) -> dict[str, object]:

@@ -8,6 +8,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+from littoral.native import VARIANT
+
 PR_SET_PDEATHSIG = 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -88,6 +90,7 @@ def machine(directory: str) -> dict[str, str | int]:
         "kernel": platform.release(),
         "filesystem": _filesystem(directory),
         "python": platform.python_version(),
+        "hot path": VARIANT,
     }
 
 

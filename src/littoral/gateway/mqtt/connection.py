@@ -34,7 +34,7 @@ from littoral.gateway.mqtt.topics import DITTO, JSON, RESPONSE, Route
 from littoral.kernel.errors import LittoralError
 from littoral.log import RecordClass
 
-_EVENT = int(RecordClass.EVENT)
+EVENT = int(RecordClass.EVENT)
 _NO_ID = b"\0\0"
 _HASTEN_MASK = 63
 """Of lone messages every 64th asks whether a commit is worth it."""
@@ -51,6 +51,8 @@ class MqttConnection(Lifecycle):
     what `Limits` lets wait.
     """
 
+    __slots__ = ("_few_bytes", "_few_records")
+
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         limits = hub.limits
@@ -63,11 +65,20 @@ class MqttConnection(Lifecycle):
         hub = self._hub
         hub.bytes_in += len(data)
         self._seen_s = hub.clock.monotonic_s()
-        if self._state == OPEN and not self._tail and self._take_one(data):
-            hub.lone += 1
-            if hub.lone & _HASTEN_MASK == 0:
-                hub.commits.hasten()
-            return
+        at = 0
+        if self._state == OPEN and not self._tail:
+            if hub.take is not None:
+                at = hub.take(self, data)
+                if at == len(data):
+                    acks = self._acks
+                    if acks.records > self._few_records or acks.size > self._few_bytes:
+                        self._look_at_limits()
+                    return
+            elif self._take_one(data):
+                hub.lone += 1
+                if hub.lone & _HASTEN_MASK == 0:
+                    hub.commits.hasten()
+                return
         if self._tail or self._state == HANDSHAKE:
             tail = self._tail
             tail += data
@@ -79,12 +90,12 @@ class MqttConnection(Lifecycle):
                 return
             data = bytes(tail)
             tail.clear()
-        self._receive(data)
+        self._receive(data, at)
         hub.commits.hasten()
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _take_one(self, data: bytes) -> bool:  # noqa: C901  # one step, for speed
+    def _take_one(self, data: bytes) -> bool:  # one step, for speed
         """Take in ``data`` if it is exactly one plain QoS 1 telemetry PUBLISH; False if it is not.
 
         What most devices send, one message at a time: `_run` says the same for any packets, and
@@ -136,22 +147,25 @@ class MqttConnection(Lifecycle):
         acks.records += 1
         acks.size += size
         if acks.records > self._few_records or acks.size > self._few_bytes:
-            try:
-                self._check_receive_maximum()
-            except PeerViolation as e:
-                self._violated(e)
-                return True
-            self._throttle()
+            self._look_at_limits()
         return True
 
-    def _receive(self, data: bytes) -> None:
-        """Take in whole packets; keep the rest for later."""
-        at = 0
+    def _look_at_limits(self) -> None:
+        """Much waits for its commit: end what is beyond the receive maximum, pause what is slow."""
+        try:
+            self._check_receive_maximum()
+        except PeerViolation as e:
+            self._violated(e)
+        else:
+            self._throttle()
+
+    def _receive(self, data: bytes, at: int = 0) -> None:
+        """Take in whole packets from ``at`` on; keep the rest for later."""
         try:
             if self._state == NEW:
                 at = self._await_connect(data)
             if self._state == OPEN:
-                at = self._run(data)
+                at = self._run(data, at)
         except PeerViolation as e:
             self._violated(e)
         self._write_out()
@@ -193,8 +207,8 @@ class MqttConnection(Lifecycle):
         self._hub.authenticate(self, connect)
         return end
 
-    def _run(self, data: bytes) -> int:  # noqa: C901, PLR0912, PLR0915  # one loop, for speed
-        """Read all whole packets of ``data``; return where the first incomplete one begins."""
+    def _run(self, data: bytes, at: int) -> int:  # noqa: C901, PLR0912, PLR0915  # one loop, for speed
+        """Read the packets of ``data`` from ``at`` on; return where the first incomplete one begins."""
         hub = self._hub
         commits = hub.commits
         known = hub.routes.known
@@ -205,7 +219,8 @@ class MqttConnection(Lifecycle):
         batch = groups[-1].batch if groups else -1
         acknowledge = groups[-1].acks.append if groups else None
         size = len(data)
-        at = count = 0
+        start = at
+        count = 0
         need = 2
         try:
             while size - at >= 2:
@@ -273,7 +288,7 @@ class MqttConnection(Lifecycle):
                 at = end
                 count += 1
                 try:
-                    if route.simple and payload[:1] == b"{" and (packet_id or route.cls != _EVENT):
+                    if route.simple and payload[:1] == b"{" and (packet_id or route.cls != EVENT):
                         telemetry(route.feature, payload, device_time, message_id, route.cls)
                     elif not self._unusual(route, payload, packet_id, device_time, message_id):
                         continue
@@ -290,7 +305,7 @@ class MqttConnection(Lifecycle):
         finally:
             self._need = need
             hub.publishes += count
-            self._acks.count(count, at)
+            self._acks.count(count, at - start)
         if v5 and self._acks.records > self._limits.receive_maximum:
             self._check_receive_maximum()
         return at
@@ -353,7 +368,7 @@ class MqttConnection(Lifecycle):
                 )
                 self._say(bytes((0x40, 2 + len(late))) + packet_id + late)
             return False
-        if route.cls == _EVENT and not packet_id:
+        if route.cls == EVENT and not packet_id:
             raise WrongQos("an event is published with QoS 1.", hint="QoS 0 may lose it.")
         if route.is_text:
             _check_text(payload)

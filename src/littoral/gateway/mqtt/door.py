@@ -3,16 +3,20 @@
 import asyncio
 
 from littoral.eventing import Inbox
-from littoral.gateway.mqtt.connection import MqttConnection
+from littoral.gateway.mqtt.acks import Acks, Group
+from littoral.gateway.mqtt.connection import EVENT, MqttConnection
 from littoral.gateway.mqtt.handshake import check
 from littoral.gateway.mqtt.hub import Hub, Peer
+from littoral.gateway.mqtt.lifecycle import OPEN
 from littoral.gateway.mqtt.model import DoorStatistics, Limits
 from littoral.gateway.mqtt.packets import Connect
 from littoral.gateway.mqtt.reasons import PeerViolation, Reason
 from littoral.gateway.mqtt.refusals import connack_reason, reason_text
+from littoral.gateway.mqtt.topics import Route
 from littoral.gateway.ports import Commits, DeviceDoors, Devices
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.time import Clock, Entropy
+from littoral.native import hot
 from littoral.registry import RegistryChange
 
 CLOSE_TIMEOUT_S = 5.0
@@ -157,3 +161,12 @@ class MqttDoor:
                 and (whole_tenant or identity.device == change.name)
             ):
                 peer.end(Reason.ADMINISTRATIVE_ACTION, "This device may not connect any more.")
+
+
+if hot is not None:
+    hot.bind(hot.CONNECTION, MqttConnection)
+    hot.bind(hot.HUB, Hub)
+    hot.bind(hot.ACKS, Acks)
+    hot.bind(hot.GROUP, Group)
+    hot.bind(hot.ROUTE, Route)
+    hot.configure(open_state=OPEN, event_class=EVENT)

@@ -19,6 +19,7 @@ from littoral.gateway.mqtt.wheel import TICK_S, Wheel
 from littoral.gateway.ports import Commits, DeviceDoors
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.time import Clock, Entropy
+from littoral.native import hot
 from littoral.registry import DeviceIdentity
 
 REQUEST_ID_BYTES = 12
@@ -74,6 +75,41 @@ class Hub:
     `Limits`.
     """
 
+    __slots__ = (
+        "_answers",
+        "_batch",
+        "_joined",
+        "_wheel",
+        "acknowledged",
+        "authenticate",
+        "bytes_in",
+        "clock",
+        "closed",
+        "commands",
+        "commands_acknowledged",
+        "commits",
+        "connects",
+        "emptied",
+        "entropy",
+        "inbox",
+        "known",
+        "late_responses",
+        "limits",
+        "lone",
+        "packet_bytes_max",
+        "paused",
+        "peers",
+        "publishes",
+        "refused",
+        "responses",
+        "routes",
+        "sessions",
+        "take",
+        "taken_over",
+        "twins",
+        "woken",
+    )
+
     def __init__(
         self,
         *,
@@ -90,7 +126,11 @@ class Hub:
         self.clock = clock
         self.entropy = entropy
         self.limits = limits
+        self.packet_bytes_max = limits.packet_bytes_max
         self.routes = Routes(limits.routes_max)
+        self.known = self.routes.known
+        self.take = None if hot is None else hot.take
+        """Takes in the plain publishes at the beginning of a buffer, in C; None: not built."""
         self.peers: dict[Peer, None] = {}
         """In the order in which they came: a set would be in that of memory addresses."""
         self.sessions: dict[tuple[str, str], Peer] = {}
@@ -131,6 +171,9 @@ class Hub:
         self._joined.append(peer)
 
     def _decided(self, joined: list[Peer], error: LittoralError | None) -> None:
+        if error is None and hot is not None and self.take is not None:
+            hot.decided(self, joined)
+            return
         for peer in joined:
             try:
                 peer.decided(error)
@@ -204,7 +247,8 @@ class Hub:
                 del answers[key]
             if len(answers) >= self.limits.answers_pending_max:
                 raise NotTaken("too many commands wait for their answers.")
-        request_id = self.entropy.token(REQUEST_ID_BYTES).hex()
+        # A kept message may come twice: by the same id a device knows it again.
+        request_id = message.id or self.entropy.token(REQUEST_ID_BYTES).hex()
         answers[request_id] = message
         return request_id
 

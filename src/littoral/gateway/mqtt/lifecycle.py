@@ -32,6 +32,32 @@ class Lifecycle(asyncio.Protocol, ABC):
     is given back exactly once.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_acks",
+        "_agreed",
+        "_closed_s",
+        "_connect",
+        "_door",
+        "_due",
+        "_farewell",
+        "_hub",
+        "_is_paused",
+        "_limits",
+        "_need",
+        "_out",
+        "_seen_s",
+        "_stalled_s",
+        "_state",
+        "_subscriptions",
+        "_tail",
+        "_tail_since_s",
+        "_transport",
+        "_v5",
+        "_version",
+        "identity",
+    )
+
     def __init__(self, hub: Hub) -> None:
         self.identity: DeviceIdentity | None = None
         self._hub = hub
@@ -94,8 +120,8 @@ class Lifecycle(asyncio.Protocol, ABC):
         self._throttle()
 
     @abstractmethod
-    def _receive(self, data: bytes) -> None:
-        """Take in whole packets."""
+    def _receive(self, data: bytes, at: int = 0) -> None:
+        """Take in whole packets from ``at`` on."""
 
     @abstractmethod
     def decided(self, error: LittoralError | None) -> None:
