@@ -15,7 +15,6 @@ from littoral.api.live import LiveCommands
 from littoral.api.model import IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.results import Pending, Result
-from littoral.api.runner import CommandRunner
 from littoral.api.signals import SignalHeaders
 from littoral.api.special import special_members
 from littoral.eventing import (
@@ -313,4 +312,4 @@ class Commands:
         return Result(200, things)
 
 
-__all__ = ["CommandRunner", "Commands", "Pending", "Result"]
+__all__ = ["Commands", "Pending", "Result"]

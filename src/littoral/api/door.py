@@ -19,6 +19,7 @@ from littoral.api.errors import (
     RouteMissing,
     VersionNotSupported,
 )
+from littoral.api.feeds import Feeds
 from littoral.api.listing import ThingListing
 from littoral.api.management import ManagementRoutes
 from littoral.api.messages import MessageRoutes
@@ -54,7 +55,8 @@ class Door:
     def __init__(self, parts: ApiParts) -> None:
         self._entropy = parts.entropy
         self._authenticator = Authenticator(parts.identities)
-        self._streams = ThingStreams(parts.twins, parts.router, parts.registry)
+        self._feeds = Feeds(parts.twins, parts.router, parts.acks, parts.log, parts.clock)
+        self._streams = ThingStreams(parts, self._feeds)
         self._commands = Commands(parts)
         self._management = ManagementRoutes(parts)
         self._api_2: Api2 = {
@@ -73,7 +75,9 @@ class Door:
             **operation_routes(parts, self._authenticator, self.statistics),
             **document_routes(parts.node.version),
         }
-        self._sockets = SocketRoutes(parts, self._authenticator, self.new_id)
+        self._sockets = SocketRoutes(
+            parts, self._authenticator, self._commands, self._feeds, self.new_id
+        )
         self._requests = 0
         self._failures = 0
 
@@ -92,6 +96,8 @@ class Door:
             "failures": self._failures,
             "streams": self._streams.open_count,
             "sockets": self._sockets.open_count,
+            "dropped": self._sockets.dropped + self._streams.dropped,
+            **self._feeds.statistics(),
         }
 
     async def close(self) -> None:

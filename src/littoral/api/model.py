@@ -57,8 +57,17 @@ SOCKET_FRAME_BYTES_MAX = 256 * 1024
 SOCKET_COMMANDS_MAX = 64
 """Commands of one WebSocket that are decided at the same time; then it is not read from."""
 
-SOCKET_REPLIES_MAX = 64
-"""Answers waiting for one slow WebSocket; then its commands wait, and it is not read from."""
+SOCKET_REPLIES_MAX = 1024
+"""Answers of one WebSocket that wait for their commit or to be written; then it is not read from."""
+
+SOCKET_REPLIES_BYTES_MAX = 1024 * 1024
+"""Bytes of answers waiting for one slow WebSocket; then it is not read from."""
+
+SUBSCRIPTIONS_MAX = 1000
+"""Searches and streams of past events that one WebSocket has open."""
+
+SUBSCRIPTION_IDLE_S = 60.0
+"""A search or stream of past events that nothing is requested of for so long ends. Source: Ditto."""
 
 SOCKET_WRITE_S = 30.0
 """How long one frame may take to be written before a session that takes nothing is ended."""

@@ -1,32 +1,45 @@
-"""One WebSocket session of the Ditto Protocol: commands in, answers, events and messages out.
+"""One WebSocket session of the Ditto Protocol: signals in, answers, events and messages out.
 
-The session owns its buffers and never waits for the socket: `outgoing` is read by whoever writes.
+The session owns its buffers and never waits for the socket: `take` is called by whoever writes.
+What each kind of signal means is in `session_commands`, `session_live` and `session_streams`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
-from littoral.api import changes
-from littoral.api.commands import CommandRunner
-from littoral.api.control import Control, Feed, parse_control
-from littoral.api.expectation import Expectation
-from littoral.api.messages import check_may_send
+from littoral.api.auth import Authenticator, caller_of
+from littoral.api.commands import Commands
+from littoral.api.control import Control, Feed, Token, parse_control
+from littoral.api.feeds import Feeds, Pushed, Watching
 from littoral.api.model import (
-    MESSAGE_TIMEOUT_S,
+    SOCKET_COMMANDS_MAX,
+    SOCKET_REPLIES_BYTES_MAX,
     SOCKET_REPLIES_MAX,
     SOCKET_SIGNALS_MAX,
-    TIMEOUT_S_MAX,
 )
 from littoral.api.parts import ApiParts
-from littoral.api.request import parse_timeout
-from littoral.eventing import Attachment, Direction, Message, Reply, Subscription
+from littoral.api.session_commands import SessionCommands
+from littoral.api.session_errors import SessionExpired
+from littoral.api.session_live import SessionLive
+from littoral.api.session_streams import OpenSearch, SessionStreams
+from littoral.eventing import Declaration, LiveSignal, Message
+from littoral.identity import Identity
 from littoral.kernel.errors import LittoralError
-from littoral.kernel.ids import namespace_of, parse_thing_id
-from littoral.log import Record
-from littoral.policy import READ
-from littoral.twin import Caller, live, protocol
-from littoral.twin.protocol import Envelope
+from littoral.twin import protocol
+from littoral.twin.protocol import Envelope, UnknownSignal
+
+_TAKE_MAX = 64
+"""Frames that are handed over to be written at once; signals beyond it may still be dropped."""
+
+
+class Signal(Protocol):
+    """Something that waits to be pushed to the client."""
+
+    def text(self) -> bytes | None:
+        """Its frame; None if there is nothing to be sent any more."""
+        ...
 
 
 class Session:
@@ -40,213 +53,292 @@ class Session:
     def __init__(
         self,
         parts: ApiParts,
-        runner: CommandRunner,
-        owners: tuple[str, ...],
-        caller: Caller,
-        originator: str,
+        commands: Commands,
+        feeds: Feeds,
+        authenticator: Authenticator,
+        identity: Identity,
         new_id: Callable[[], str],
+        *,
+        declared_acks: frozenset[str] = frozenset(),
+        open_search: OpenSearch | None = None,
     ) -> None:
-        self._parts = parts
-        self._runner = runner
-        self.owners = owners
-        self._caller = caller
-        self._originator = originator
-        self._new_id = new_id
-        self._answers: deque[str] = deque()
-        self._signals: deque[Record | Message] = deque()
+        self.parts = parts
+        self.feeds = feeds
+        self.new_id = new_id
+        self.identity = identity
+        self.caller = caller_of(identity)
+        self.owner: object = self
+        self._authenticator = authenticator
+        self._commands = SessionCommands(self, commands)
+        self._live = SessionLive(self)
+        self._streams = SessionStreams(self, open_search)
+        self._answers: deque[bytes] = deque()
+        self._answers_bytes = 0
+        self._signals: deque[Signal] = deque()
         self._wake = asyncio.Event()
-        self._unclogged = asyncio.Event()
-        self._unclogged.set()
-        self._events: Subscription | None = None
-        self._event_namespaces: frozenset[str] | None = None
-        self._messages: Attachment | None = None
-        self._message_namespaces: frozenset[str] | None = None
-        self._owed: dict[tuple[str, str], Message] = {}
+        self._room = asyncio.Event()
+        self._spawn: Callable[[Coroutine[Any, Any, None]], object] | None = None
+        self._running = 0
+        self._events: Watching | None = None
+        self._controls: dict[Feed, Control] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._declaration: Declaration | None = None
+        self._declared = declared_acks
         self.dropped = 0
         self.closing = False
 
+    @property
+    def originator(self) -> str:
+        """The subject that stands for the client in what it causes."""
+        return self.caller.subject
+
+    def begin(self, spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        """Start: ``spawn`` runs a coroutine beside the session, and ends with it."""
+        self._spawn = spawn
+        self._arm_expiry()
+        if self._declared:
+            try:
+                self._declaration = self.parts.acks.declare(self, self._declared)
+            except LittoralError as e:
+                self.fail(e)
+                self.end()
+
     # -- in -----------------------------------------------------------------------------------
 
-    async def receive(self, text: str) -> None:
-        """Take one frame, and put its answer into `outgoing` once there is one."""
+    def receive(self, text: str) -> None:
+        """Take one frame: do it at once if it can be, else begin it in a task of its own."""
         envelope: Envelope | None = None
         try:
-            if not text.lstrip().startswith("{"):
+            if text[:1] != "{" and not text.lstrip().startswith("{"):
                 control = parse_control(text)
                 if control is not None:
                     self._obey(control)
-                    self._answer(control.acknowledgement)
                     return
             envelope = protocol.parse_envelope(text)
-            answer = await self._signal(envelope)
-            if answer is not None:
-                self._answer(answer.decode())
+            if not envelope.correlation_id:
+                envelope.headers["correlation-id"] = self.new_id()
+            self._dispatch(envelope)
         except LittoralError as e:
-            self._answer(protocol.error_response(e, envelope, self._new_id()).decode())
+            self.fail(e, envelope, "" if envelope else protocol.correlation_id_in(text))
 
-    async def _signal(self, envelope: Envelope) -> bytes | None:
-        if not envelope.correlation_id:
-            envelope.headers["correlation-id"] = self._new_id()
-        if envelope.topic.criterion == "messages" and envelope.topic.channel == "live":
-            return await self._message(envelope)
-        timeout = Expectation(_timeout(envelope, TIMEOUT_S_MAX) or TIMEOUT_S_MAX, respond=True)
-        status, value, etag = await timeout.of(self._runner.run(self._caller, envelope))
-        if not envelope.response_required:
-            return None
-        return protocol.response(
-            envelope, status, value, etag=etag or None, originator=self._originator
-        )
+    def _dispatch(self, envelope: Envelope) -> None:
+        topic = envelope.topic
+        match topic.criterion:
+            case "commands":
+                if topic.channel == "live" and envelope.status is not None:
+                    self._live.response(envelope)
+                else:
+                    self._commands.command(envelope)
+            case "messages":
+                self._live.message(envelope)
+            case "events" if topic.channel == "live":
+                self._live.event(envelope)
+            case "errors" if topic.channel == "live":
+                self._live.response(envelope)
+            case "acks":
+                self._commands.acknowledge(envelope)
+            case "search":
+                self._streams.search(envelope)
+            case "streaming":
+                self._streams.history(envelope)
+            case _:
+                raise UnknownSignal(
+                    f"the signal {str(topic)[:200]!r} is not taken here.",
+                    hint="Send commands, live messages and events, acknowledgements or searches.",
+                )
 
-    async def _message(self, envelope: Envelope) -> bytes | None:
-        thing_id = parse_thing_id(envelope.topic.entity_id)
-        content_type = str(envelope.headers.get("content-type", "application/json"))
-        payload = live.decode_payload(envelope.value, content_type)
-        if envelope.status is not None:
-            # An answer to a message that was pushed here; a late one has nobody to go to.
-            asked = self._owed.pop((thing_id, envelope.correlation_id), None)
-            if asked is not None:
-                asked.reply(Reply(envelope.status, payload, content_type))
-            return None
-        address = live.parse_message_path(envelope.path)
-        message = Message(
-            thing_id=thing_id,
-            subject=address.subject,
-            payload=payload,
-            content_type=content_type,
-            feature=address.feature,
-            direction=Direction(address.direction),
-            correlation_id=envelope.correlation_id,
-            subjects=self._caller.subjects,
-        )
-        check_may_send(self._parts.twins, self._caller, message)
-        timeout_s = _timeout(envelope, MESSAGE_TIMEOUT_S)
-        if not envelope.response_required or timeout_s == 0:
-            self._parts.inbox.post(message, source=self)
-            return None
-        reply = await self._parts.inbox.send(message, timeout_s=timeout_s, source=self)
-        reply_type = reply.content_type or "application/octet-stream"
-        return protocol.response(
-            envelope,
-            reply.status,
-            live.encode_payload(reply.payload, reply_type),
-            originator=self._originator,
-            content_type=reply_type,
-        )
+    def _obey(self, control: Control | Token) -> None:
+        if isinstance(control, Token):
+            self.spawn(self._renew(control.jwt))
+            return
+        feed = control.feed
+        if feed is Feed.EVENTS:
+            self._watch(control if control.start else None)
+        else:
+            self._live.listen(feed, control.selection if control.start else None)
+        if control.start:
+            self._controls[feed] = control
+        else:
+            self._controls.pop(feed, None)
+        self.answer(control.acknowledgement.encode())
 
-    def _obey(self, control: Control) -> None:
-        match control.feed:
-            case Feed.EVENTS:
-                if self._events is not None:
-                    self._events.close()
-                    self._events = None
-                if control.start:
-                    self._event_namespaces = control.namespaces
-                    self._events = self._parts.router.subscribe(
-                        self._committed, prefix=changes.THING, kinds=changes.ACTIONS
-                    )
-            case Feed.MESSAGES:
-                if self._messages is not None:
-                    self._messages.close()
-                    self._messages = None
-                if control.start:
-                    self._message_namespaces = control.namespaces
-                    self._messages = self._parts.inbox.attach_everywhere(self)
+    def _watch(self, control: Control | None) -> None:
+        """Begin, narrow anew, or end the feed of twin events."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+        if control is not None:
+            self._events = self.feeds.watch(self, self.caller, control.selection)
+
+    # -- who it is ----------------------------------------------------------------------------
+
+    async def _renew(self, token: str) -> None:
+        """Go on under a new token of the same subject; another one's ends the session."""
+        try:
+            identity = await self._authenticator.renew(self.identity, token)
+        except LittoralError as e:
+            self.fail(e)
+            self.end()
+            return
+        self.identity = identity
+        before, self.caller = self.caller, caller_of(identity)
+        self._arm_expiry()
+        control = self._controls.get(Feed.EVENTS)
+        if control is not None and before.subjects != self.caller.subjects:
+            self._watch(control)
+
+    def _arm_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        at_ms = self.identity.expires_ms
+        if at_ms is not None:
+            wait_s = max(0.0, (at_ms - self.parts.clock.now_ms()) / 1000)
+            self._expiry = asyncio.get_running_loop().call_later(wait_s, self._expire)
+
+    def _expire(self) -> None:
+        self.fail(
+            SessionExpired(
+                "the token of this session has expired.",
+                hint="Connect anew, or send JWT-TOKEN?jwtToken=<token> in time.",
+            )
+        )
+        self.end()
+
+    # -- what others hand over ----------------------------------------------------------------
+
+    def watch(self, pushed: Sequence[Pushed]) -> None:
+        """Take changes, as a `Watcher`."""
+        self.push(pushed)
+
+    def deliver(self, message: Message) -> bool:
+        """Take a live message, as a `Receiver`."""
+        return self._live.deliver(message)
+
+    def deliver_live(self, signal: LiveSignal) -> bool:
+        """Take a live command or event, as a `LiveReceiver`."""
+        return self._live.deliver_live(signal)
 
     # -- out ----------------------------------------------------------------------------------
 
-    def deliver(self, message: Message) -> None:
-        """Take a live message, as a `Receiver`; one that may not be read here is not for us."""
-        if not _among(self._message_namespaces, message.thing_id):
+    def answer(self, text: bytes) -> None:
+        """Owe the client a frame; never dropped."""
+        if self.closing:
             return
-        if self._caller.unrestricted or self._parts.twins.may_message(
-            self._caller, message.thing_id, READ, message.resource
-        ):
-            self._push(message)
-
-    def _committed(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if _among(self._event_namespaces, changes.thing_id_of(record)):
-                self._push(record)
-
-    def _push(self, signal: Record | Message) -> None:
-        if len(self._signals) >= SOCKET_SIGNALS_MAX:
-            self.dropped += 1
-            return
-        self._signals.append(signal)
-        self._wake.set()
-
-    def _answer(self, text: str) -> None:
         self._answers.append(text)
-        if len(self._answers) >= SOCKET_REPLIES_MAX:
-            self._unclogged.clear()
+        self._answers_bytes += len(text)
         self._wake.set()
 
-    async def outgoing(self) -> str | None:
-        """The next frame to write: answers first, then signals in order. None: the end."""
-        while True:
-            if self._answers:
-                text = self._answers.popleft()
-                if len(self._answers) < SOCKET_REPLIES_MAX:
-                    self._unclogged.set()
-                return text
-            if self.closing:
-                return None
-            while self._signals:
-                pushed = self._text_of(self._signals.popleft())
-                if pushed is not None:
-                    return pushed
+    def fail(
+        self, error: LittoralError, envelope: Envelope | None = None, correlation_id: str = ""
+    ) -> None:
+        """Owe the client the frame that says why not."""
+        self.answer(protocol.error_response(error, envelope, correlation_id or self.new_id()))
+
+    def push(self, signals: Sequence[Signal]) -> int:
+        """Show the client something that it has asked to be shown, if there is room.
+
+        Returns:
+            How many of ``signals``, from the first on, are taken; the others are counted as dropped.
+        """
+        if self.closing:
+            return 0
+        room = SOCKET_SIGNALS_MAX - len(self._signals)
+        if room >= len(signals):
+            self._signals.extend(signals)
+            room = len(signals)
+        else:
+            self._signals.extend(signals[:room])
+            self.dropped += len(signals) - room
+        self._wake.set()
+        return room
+
+    def take(self) -> list[bytes] | None:
+        """The next frames to write: answers first, then signals in order. None: the end."""
+        frames: list[bytes] = []
+        answers = self._answers
+        while answers and len(frames) < _TAKE_MAX:
+            text = answers.popleft()
+            self._answers_bytes -= len(text)
+            frames.append(text)
+        if frames:
+            self._room.set()
+        elif self.closing:
+            return None
+        signals = self._signals
+        while signals and len(frames) < _TAKE_MAX:
+            pushed = signals.popleft().text()
+            if pushed is not None:
+                frames.append(pushed)
+        if not frames and not signals:
             self._wake.clear()
-            await self._wake.wait()
+        return frames
+
+    async def wait_outgoing(self) -> None:
+        """Wait until `take` may have something."""
+        await self._wake.wait()
+
+    # -- bounds -------------------------------------------------------------------------------
+
+    @property
+    def clogged(self) -> bool:
+        """Whether no more frames should be read: too much is undecided or unwritten."""
+        return not self.closing and (self._running >= SOCKET_COMMANDS_MAX or self._is_full())
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._answers) + self._commands.waiting >= SOCKET_REPLIES_MAX
+            or self._answers_bytes >= SOCKET_REPLIES_BYTES_MAX
+        )
 
     async def wait_unclogged(self) -> None:
-        """Wait while so many answers wait to be written that no more should be made."""
-        await self._unclogged.wait()
+        """Wait while `clogged`."""
+        while self.clogged:
+            self._room.clear()
+            await self._room.wait()
 
-    def _text_of(self, signal: Record | Message) -> str | None:
-        if isinstance(signal, Message):
-            return self._message_text(signal)
-        value = changes.readable_value(self._parts.twins, self._caller, signal)
-        if value is protocol.ABSENT:
-            return None
-        return changes.event_text(signal, value).decode()
+    async def wait_written(self) -> None:
+        """Wait while too many answers are undecided or unwritten."""
+        while not self.closing and self._is_full():
+            self._room.clear()
+            await self._room.wait()
 
-    def _message_text(self, message: Message) -> str | None:
-        wanted = message.answer is not None
-        if wanted and message.remaining_s(self._parts.clock.monotonic_s()) == 0:
-            return None
-        correlation_id = message.correlation_id or self._new_id()
-        if wanted:
-            if len(self._owed) >= SOCKET_SIGNALS_MAX:
-                del self._owed[next(iter(self._owed))]
-            self._owed[message.thing_id, correlation_id] = message
-        address = live.MessageAddress(message.feature, message.direction, message.subject)
-        return live.message(
-            message.thing_id,
-            address,
-            message.payload,
-            message.content_type or "application/octet-stream",
-            correlation_id=correlation_id,
-            response_required=wanted,
-        ).decode()
+    def made_room(self) -> None:
+        """Something was written, or a command was decided."""
+        self._room.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what has to wait beside the session; the reader stops while too much of it runs."""
+        assert self._spawn is not None
+
+        async def run() -> None:
+            try:
+                await work
+            finally:
+                self._running -= 1
+                self.made_room()
+
+        self._running += 1
+        self._spawn(run())
+
+    def end(self) -> None:
+        """Take nothing in any more, write what is owed, and close."""
+        self.closing = True
+        self._signals.clear()
+        self._wake.set()
+        self._room.set()
 
     def close(self) -> None:
         """Get nothing any more; what is still buffered is not written. Idempotent."""
-        self.closing = True
+        self.end()
         self._answers.clear()
-        self._signals.clear()
-        self._owed.clear()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self._declaration is not None:
+            self._declaration.close()
         if self._events is not None:
             self._events.close()
-        if self._messages is not None:
-            self._messages.close()
-        self._unclogged.set()
-        self._wake.set()
-
-
-def _among(namespaces: frozenset[str] | None, thing_id: str) -> bool:
-    return namespaces is None or namespace_of(thing_id) in namespaces
-
-
-def _timeout(envelope: Envelope, default: float) -> float:
-    text = envelope.headers.get("timeout")
-    return default if text is None else parse_timeout(str(text))
+            self._events = None
+        self._live.close()
+        self._streams.close()

@@ -1,55 +1,258 @@
-"""Server-sent events: changes of things, cut to what the caller may read, as they are committed."""
+"""Server-sent events: changes of things, their past, and their messages, as a caller may read them.
+
+Everything that is wrong with a request is said before the first byte; from then on there is a
+heartbeat every second, and a reader that is too slow is told what it lost.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from littoral.api import changes
 from littoral.api.answers import Stream
-from littoral.api.errors import FilterNotSupported, NotSupported
+from littoral.api.changes import Change, Visible
+from littoral.api.feeds import Feeds, Pushed, Watching
+from littoral.api.filters import Selection, select
 from littoral.api.model import HEARTBEAT_S, IDS_MAX, STREAM_RECORDS_MAX, STREAMS_MAX
+from littoral.api.parts import ApiParts
+from littoral.api.past import Past, span_of
 from littoral.api.request import Request
-from littoral.eventing import BoundedQueue, Router, Subscription, record_queue
+from littoral.eventing import BoundedQueue, Direction, Message
 from littoral.kernel import json, pointer
 from littoral.kernel.errors import InvalidHeader, Unavailable
-from littoral.kernel.ids import namespace_of, parse_thing_id
-from littoral.log import Record
-from littoral.registry import Registry, RegistryChange
-from littoral.twin import Caller, Twins, protocol
+from littoral.kernel.ids import parse_thing_id
+from littoral.kernel.merge import merge
+from littoral.policy import READ
+from littoral.registry import RegistryChange
+from littoral.twin import Caller, live
 from littoral.twin import fields as selectors
 
-_HISTORICAL = (
-    "from-historical-revision",
-    "to-historical-revision",
-    "from-historical-timestamp",
-    "to-historical-timestamp",
-)
+EVENT_STREAM = "text/event-stream"
+
+HEARTBEAT = b":\n\n"
+
+_PIECE_OVERHEAD = 200
+
+_SPAN = {
+    "from_revision": "from-historical-revision",
+    "to_revision": "to-historical-revision",
+    "from_ms": "from-historical-timestamp",
+    "to_ms": "to-historical-timestamp",
+    "filter_text": "filter",
+}
+_HISTORICAL = frozenset(_SPAN.values()) - {"filter"}
+
+
+class Piece(Protocol):
+    """Something that is written into a stream."""
+
+    def text(self) -> bytes | None:
+        """The finished event; None if there is nothing in it for this reader."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ThingShape:
+    """A change as Ditto's event streams have it: a thing that has only what changed."""
+
+    fields: str = ""
+    path: str = "/"
+
+    def write(
+        self, change: Change, visible: Visible, extra: dict[str, object] | None
+    ) -> bytes | None:
+        """One event of a stream."""
+        thing: dict[str, object] = change.partial_thing(visible)
+        if extra:
+            merged = merge(json.decode(json.encode(extra)), thing)
+            assert isinstance(merged, dict)
+            thing = merged
+        shown: object = thing
+        if self.path != "/":
+            try:
+                shown = pointer.get(thing, pointer.parse(self.path))
+            except KeyError:
+                return None
+        elif self.fields:
+            tree = selectors.parse(self.fields)
+            thing |= change.special_members()
+            if selectors.CONTEXT in tree:
+                thing[selectors.CONTEXT] = change.protocol_context(visible)
+            shown = selectors.select(thing, tree)
+            if not shown:
+                return None
+        return b"data:%s\n\n" % json.encode(shown)
+
+
+class EventStream:
+    """One reader's buffer, and what is written to it until it leaves or is ended."""
+
+    def __init__(self, streams: "ThingStreams", caller: Caller) -> None:
+        self.caller = caller
+        self.owner: object = self
+        self.watching: list[Watching] = []
+        self._streams = streams
+        self._queue: BoundedQueue[Piece] = BoundedQueue(_weight, items_max=STREAM_RECORDS_MAX)
+
+    def put(self, pieces: Sequence[Piece]) -> None:
+        """Buffer what is to be written; the oldest goes if there is no room."""
+        self._queue.put(pieces)
+
+    def close(self) -> None:
+        """End it after what is buffered."""
+        self._queue.close()
+
+    def leave(self) -> None:
+        """Watch nothing any more."""
+        for watching in self.watching:
+            watching.close()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What is written: a heartbeat at once and each second, and all that is there."""
+        queue = self._queue
+        try:
+            yield HEARTBEAT
+            while not queue.closed:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        taken = await queue.take()
+                except TimeoutError:
+                    yield HEARTBEAT
+                    continue
+                if taken.dropped:
+                    # It must know that it has to read the things again.
+                    yield b": dropped %d changes\n\n" % taken.dropped
+                    self._streams.dropped += taken.dropped
+                texts = [text for item in taken.items if (text := item.text()) is not None]
+                if texts:
+                    yield b"".join(texts)
+        finally:
+            self.leave()
+            self._streams.left(self)
+
+
+class ChangeStream(EventStream):
+    """A stream of changes, as a `Watcher`."""
+
+    def watch(self, pushed: Sequence[Pushed]) -> None:
+        """Take changes."""
+        self.put(pushed)
+
+
+class MessageStream(EventStream):
+    """A stream of messages, as a `Receiver`: it hears them and never answers."""
+
+    def __init__(
+        self,
+        streams: "ThingStreams",
+        caller: Caller,
+        wanted: "_Messages",
+        parts: ApiParts,
+    ) -> None:
+        super().__init__(streams, caller)
+        self._wanted = wanted
+        self._twins = parts.twins
+        self._attachment = parts.inbox.attach_everywhere(self, direction=wanted.direction)
+
+    def leave(self) -> None:
+        """Hear nothing any more."""
+        super().leave()
+        self._attachment.close()
+
+    def deliver(self, message: Message) -> bool:
+        """Take a message, if it is one of those that are wanted and may be read."""
+        if not self._wanted.has(message):
+            return False
+        caller = self.caller
+        if not caller.unrestricted and not self._twins.may_message(
+            caller, message.thing_id, READ, message.resource
+        ):
+            return False
+        self.put([_Heard(message)])
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Messages:
+    """Which messages a stream is about."""
+
+    thing_id: str
+    direction: Direction
+    feature: str | None
+    subject: str
+
+    def has(self, message: Message) -> bool:
+        return (
+            message.thing_id == self.thing_id
+            and message.feature == self.feature
+            and self.subject in {"", message.subject}
+        )
+
+
+class _Heard:
+    """A message that waits to be written."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+
+    def text(self) -> bytes:
+        message = self._message
+        payload = message.payload
+        if b"\n" in payload or b"\r" in payload or not _is_text(payload):
+            # A line break would end the event's data, and only UTF-8 may be in a stream.
+            value = live.encode_payload(payload, message.content_type or "text/plain")
+            payload = value.encode() if isinstance(value, str) else json.encode(value)
+        lines = b"\n".join(b"data:" + line for line in payload.splitlines() or [b""])
+        return b"event:%s\n%s\n\n" % (message.subject.encode(), lines)
+
+
+def _is_text(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class ThingStreams:
-    """Opens streams of changes; each has a bounded buffer, and a slow reader is told of gaps."""
+    """Opens streams; each has a bounded buffer, and they end with the access of their readers."""
 
-    def __init__(self, twins: Twins, router: Router, registry: Registry) -> None:
-        self._twins = twins
-        self._router = router
-        self._queues: dict[BoundedQueue[Record], Caller] = {}
-        registry.on_change(self._registry_changed)
+    def __init__(self, parts: ApiParts, feeds: Feeds) -> None:
+        self._parts = parts
+        self._feeds = feeds
+        self._open: set[EventStream] = set()
+        self._past = 0
+        self.dropped = 0
+        """Changes that were not sent since the start, because their readers were too slow."""
+        parts.registry.on_change(self._registry_changed)
 
     @property
     def open_count(self) -> int:
         """Streams that are open now."""
-        return len(self._queues)
+        return len(self._open) + self._past
 
     def close(self) -> None:
         """End all streams."""
-        for queue in self._queues:
-            queue.close()
+        for stream in self._open:
+            stream.close()
+
+    def left(self, stream: EventStream) -> None:
+        """A reader is gone."""
+        self._open.discard(stream)
 
     def _registry_changed(self, change: RegistryChange) -> None:
-        """A user who is removed, or gets another password, has no business in open streams."""
-        if change.ends_access and change.kind.startswith("user."):
-            for queue, caller in self._queues.items():
-                if f"nginx:{change.name}" in caller.subjects:
-                    queue.close()
+        """Whose password or key is changed or taken away has no business in open streams."""
+        if change.ends_access:
+            kind, name = change.kind.partition(".")[0], change.name
+            for stream in self._open:
+                if f"nginx:{name}" in stream.caller.subjects and kind == "user":
+                    stream.close()
+
+    def _check_room(self) -> None:
+        if self.open_count >= STREAMS_MAX:
+            raise Unavailable(f"{STREAMS_MAX} streams are open already.")
 
     def open(
         self,
@@ -59,110 +262,109 @@ class ThingStreams:
         ids: tuple[str, ...] = (),
         path: str = "/",
     ) -> Stream:
-        """Begin a stream; it is refused before its first byte or not at all.
+        """Begin a stream of changes; it is refused before its first byte or not at all.
 
         Args:
-            request: with ``ids``, ``namespaces`` and ``fields``.
+            request: with ``ids``, ``namespaces``, ``fields``, ``extraFields``, ``filter``, and, for
+                one thing, ``from-`` and ``to-historical-revision`` and ``-timestamp``.
             caller: sees what its policies let it READ, checked anew for each change.
             ids: only these things; empty for those that the request names, or for all.
             path: only changes at or below it, and then the value there alone.
 
         Raises:
-            InvalidFields, InvalidHeader, InvalidId, NotSupported, FilterNotSupported.
+            InvalidFields, UnknownFields, InvalidExpression, InvalidHeader, InvalidId, NotFound.
         """
-        if len(self._queues) >= STREAMS_MAX:
-            raise Unavailable(f"{STREAMS_MAX} streams are open already.")
-        if "filter" in request.query:
-            raise FilterNotSupported("filters are not supported by this release.")
-        for name in ("extraFields", *_HISTORICAL):
-            if name in request.query:
-                raise NotSupported(f"{name} is not supported by this release.")
-        if not ids and "ids" in request.query:
-            ids = tuple(parse_thing_id(one) for one in request.query["ids"].split(",") if one)
+        self._check_room()
+        query = request.query
+        if not ids and "ids" in query:
+            ids = tuple(parse_thing_id(one) for one in query["ids"].split(",") if one)
         if len(ids) > IDS_MAX:
             raise InvalidHeader(f"a stream watches at most {IDS_MAX} ids; leave them out for all.")
-        selected = request.query.get("fields")
-        view = _View(
-            self._twins,
-            caller,
-            namespaces=_names(request.query.get("namespaces")),
-            tree=selectors.parse(selected) if selected is not None else None,
-            keys=pointer.parse(path),
+        fields = query.get("fields", "")
+        if fields:
+            selectors.parse_event(fields)
+        selection = select(
+            namespaces=query.get("namespaces"),
+            filter_text=query.get("filter"),
+            extra_fields=query.get("extraFields"),
         )
-        return Stream(self._pieces(view, ids), "text/event-stream")
+        shape = ThingShape(fields, path)
+        if any(name in query for name in _HISTORICAL):
+            if len(ids) != 1:
+                raise InvalidHeader("the past is told of one thing at a time.")
+            return self._open_past(request, caller, ids[0], selection, shape)
+        stream = ChangeStream(self, caller)
+        stream.watching = [
+            self._feeds.watch(stream, caller, selection, shape, thing_id=one)
+            for one in ids or ("",)
+        ]
+        self._open.add(stream)
+        return Stream(stream.pieces(), EVENT_STREAM)
 
-    async def _pieces(self, view: "_View", ids: tuple[str, ...]) -> AsyncIterator[bytes]:
-        queue = record_queue(items_max=STREAM_RECORDS_MAX)
-        subscriptions = self._subscribe(queue, ids)
-        self._queues[queue] = view.caller
-        try:
-            yield b":\n\n"
-            while not queue.closed:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_S):
-                        taken = await queue.take()
-                except TimeoutError:
-                    yield b":\n\n"
-                    continue
-                if taken.dropped:
-                    # The reader was too slow: it must know that it has to read the things again.
-                    yield b": dropped %d changes\n\n" % taken.dropped
-                for record in taken.items:
-                    data = view.of(record)
-                    if data is not None:
-                        yield b"data:%s\n\n" % data
-        finally:
-            del self._queues[queue]
-            for subscription in subscriptions:
-                subscription.close()
-
-    def _subscribe(self, queue: BoundedQueue[Record], ids: Sequence[str]) -> list[Subscription]:
-        subscribe, kinds = self._router.subscribe, changes.ACTIONS
-        if not ids:
-            return [subscribe(queue.put, prefix=changes.THING, kinds=kinds)]
-        return [subscribe(queue.put, entity=changes.THING + one, kinds=kinds) for one in ids]
-
-
-class _View:
-    """What one stream shows of a record."""
-
-    def __init__(
+    def _open_past(
         self,
-        twins: Twins,
+        request: Request,
         caller: Caller,
-        *,
-        namespaces: frozenset[str] | None,
-        tree: selectors.Fields | None,
-        keys: tuple[str, ...],
-    ) -> None:
-        self._twins = twins
-        self.caller = caller
-        self._namespaces = namespaces
-        self._tree = tree
-        self._keys = keys
+        thing_id: str,
+        selection: Selection,
+        shape: ThingShape,
+    ) -> Stream:
+        """A stream of what happened; it ends when all of it is told."""
+        parts = self._parts
+        span = span_of(request.query, _SPAN)
+        past = Past(parts.twins, parts.log, parts.clock, caller, thing_id, span)
 
-    def of(self, record: Record) -> bytes | None:
-        """The event's data; None if there is nothing that the reader wants or may see."""
-        namespace = namespace_of(changes.thing_id_of(record))
-        if self._namespaces is not None and namespace not in self._namespaces:
-            return None
-        value = changes.readable_value(self._twins, self.caller, record)
-        if value is protocol.ABSENT:
-            return None
-        thing = changes.partial_thing(record, value)
-        if self._keys:
+        async def pieces() -> AsyncIterator[bytes]:
+            self._past += 1
             try:
-                return json.encode(pointer.get(thing, self._keys))
-            except KeyError:
-                return None
-        if self._tree is not None:
-            thing |= changes.special_members(record)
-            if "_context" in self._tree:
-                thing["_context"] = changes.context(record, value)
-            shown = selectors.select(thing, self._tree)
-            return json.encode(shown) if shown else None
-        return json.encode(thing)
+                yield HEARTBEAT
+                while (found := past.chunk()) is not None:
+                    texts = list(_texts(found))
+                    if texts:
+                        yield b"".join(texts)
+                    await asyncio.sleep(0)
+            finally:
+                self._past -= 1
+
+        def _texts(found: Iterable[tuple[Change, Visible]]) -> Iterable[bytes]:
+            for change, visible in found:
+                extra = None
+                if selection.tree is not None:
+                    extra = change.enrichment(
+                        selection.extra_fields, selection.tree, caller, visible
+                    )
+                text = shape.write(change, visible, extra)
+                if text is not None:
+                    yield text
+
+        return Stream(pieces(), EVENT_STREAM)
+
+    def open_messages(self, caller: Caller, thing_id: str, rest: tuple[str, ...]) -> Stream:
+        """Begin a stream of a thing's messages, or of one of its features'.
+
+        Args:
+            caller: needs READ on each message.
+            thing_id: whose messages.
+            rest: ``[features, <id>,] inbox|outbox, messages [, <subject> …]``.
+
+        Raises:
+            InvalidMessagePath: the path names no in- or outbox.
+        """
+        self._check_room()
+        feature: str | None = None
+        if rest[:1] == ("features",):
+            feature, rest = rest[1], rest[2:]
+        if rest[1:2] != ("messages",) or rest[0] not in {"inbox", "outbox"}:
+            raise live.InvalidMessagePath(
+                f"{'/'.join(rest)[:200]!r} has no messages.", hint="Write inbox/messages."
+            )
+        wanted = _Messages(thing_id, Direction(rest[0]), feature, "/".join(rest[2:]))
+        stream = MessageStream(self, caller, wanted, self._parts)
+        self._open.add(stream)
+        return Stream(stream.pieces(), EVENT_STREAM)
 
 
-def _names(text: str | None) -> frozenset[str] | None:
-    return None if text is None else frozenset(n.strip() for n in text.split(",") if n.strip())
+def _weight(piece: Piece) -> int:
+    if isinstance(piece, Pushed):
+        return len(piece.change.record.value) + _PIECE_OVERHEAD
+    return _PIECE_OVERHEAD

@@ -4,14 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from littoral.api.auth import Authenticator, caller_of
-from littoral.api.commands import CommandRunner
+from littoral.api.auth import Authenticator
+from littoral.api.commands import Commands
 from littoral.api.errors import RouteMissing
-from littoral.api.model import SOCKET_COMMANDS_MAX, SOCKET_FRAME_BYTES_MAX, SOCKET_WRITE_S
+from littoral.api.feeds import Feeds
+from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_WRITE_S
 from littoral.api.parts import ApiParts
 from littoral.api.ports import Receive, Scope, Send
 from littoral.api.request import Request
 from littoral.api.session import Session
+from littoral.api.signals import parse_labels
 from littoral.kernel.errors import LittoralError, Unavailable
 from littoral.registry import RegistryChange
 from littoral.twin.statuses import status_of
@@ -39,12 +41,19 @@ class SocketRoutes:
     """Serves WebSockets; knows those that are open, so that the node can end them."""
 
     def __init__(
-        self, parts: ApiParts, authenticator: Authenticator, new_id: Callable[[], str]
+        self,
+        parts: ApiParts,
+        authenticator: Authenticator,
+        commands: Commands,
+        feeds: Feeds,
+        new_id: Callable[[], str],
     ) -> None:
         self._parts = parts
         self._authenticator = authenticator
         self._new_id = new_id
-        self._runner = CommandRunner(parts.twins)
+        self._commands = commands
+        self._feeds = feeds
+        self._dropped = 0
         self._open: set[Session] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
@@ -54,6 +63,11 @@ class SocketRoutes:
     def open_count(self) -> int:
         """Sessions that are open now."""
         return len(self._open)
+
+    @property
+    def dropped(self) -> int:
+        """Signals that were not sent since the start, because their readers were too slow."""
+        return self._dropped + sum(session.dropped for session in self._open)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket from its handshake to its end."""
@@ -70,6 +84,7 @@ class SocketRoutes:
             await _run(session, receive, send)
         finally:
             session.close()
+            self._dropped += session.dropped
             self._open.discard(session)
             if not self._open:
                 self._none_open.set()
@@ -90,7 +105,7 @@ class SocketRoutes:
             return
         owner = f"{change.kind.partition('.')[0]}:{change.name}"
         for session in list(self._open):
-            if owner in session.owners:
+            if owner in session.identity.owners:
                 session.close()
 
     async def _admit(self, scope: Scope, receive: Receive) -> Session:
@@ -100,13 +115,15 @@ class SocketRoutes:
         identity = await self._authenticator.identity(request)
         if len(self._open) >= SOCKETS_MAX:
             raise Unavailable(f"{SOCKETS_MAX} WebSockets are open already.")
+        labels = parse_labels(request.parameter("declared-acks") or "")
         return Session(
             self._parts,
-            self._runner,
-            identity.owners,
-            caller_of(identity),
-            identity.subjects[0],
+            self._commands,
+            self._feeds,
+            self._authenticator,
+            identity,
             self._new_id,
+            declared_acks=frozenset(labels),
         )
 
 
@@ -114,8 +131,9 @@ async def _run(session: Session, receive: Receive, send: Send) -> None:
     code: int | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
+            session.begin(tasks.create_task)
             tasks.create_task(_write(session, send))
-            await _read(session, receive, tasks)
+            await _read(session, receive)
     except* _SessionOver as over:
         code = next((e.code for e in over.exceptions if isinstance(e, _SessionOver)), None)
     except* Exception:
@@ -129,18 +147,9 @@ async def _run(session: Session, receive: Receive, send: Send) -> None:
             _logger.debug("the peer was gone before the goodbye")
 
 
-async def _read(session: Session, receive: Receive, tasks: asyncio.TaskGroup) -> None:
-    """Begin each frame's command in the order of arrival; not more at once than is allowed."""
-    room = asyncio.Semaphore(SOCKET_COMMANDS_MAX)
-
-    async def command(text: str) -> None:
-        try:
-            await session.receive(text)
-            await session.wait_unclogged()
-        finally:
-            room.release()
-
-    while True:
+async def _read(session: Session, receive: Receive) -> None:
+    """Hand over each frame in the order of arrival; stop while too much of it is unanswered."""
+    while not session.closing:
         message = await receive()
         if message["type"] == "websocket.disconnect":
             raise _SessionOver
@@ -149,15 +158,20 @@ async def _read(session: Session, receive: Receive, tasks: asyncio.TaskGroup) ->
             text = (message.get("bytes") or b"").decode(errors="replace")
         if len(text) > SOCKET_FRAME_BYTES_MAX:
             raise _SessionOver(_TOO_BIG)
-        await room.acquire()
-        tasks.create_task(command(text))
+        session.receive(text)
+        if session.clogged:
+            await session.wait_unclogged()
 
 
 async def _write(session: Session, send: Send) -> None:
-    while (text := await session.outgoing()) is not None:
+    while (frames := session.take()) is not None:
+        if not frames:
+            await session.wait_outgoing()
+            continue
         try:
             async with asyncio.timeout(SOCKET_WRITE_S):
-                await send({"type": "websocket.send", "text": text})
+                for frame in frames:
+                    await send({"type": "websocket.send", "text": frame.decode()})
         except TimeoutError:
             # It takes nothing: keeping it would keep its buffers for ever.
             raise _SessionOver(_GOING_AWAY) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from littoral.kernel import json
 from littoral.kernel.errors import InvalidJson, LittoralError
-from littoral.twin.protocol import ABSENT, topic_of
+from littoral.twin.protocol import ABSENT, encode, topic_of
 
 
 class InvalidMessagePath(LittoralError):
@@ -110,8 +110,9 @@ def message(
     correlation_id: str,
     response_required: bool,
     headers: Mapping[str, object] | None = None,
+    extra: object | None = None,
 ) -> bytes:
-    """A live message to, or from, a thing, for whoever listens."""
+    """A live message to, or from, a thing, for whoever listens; ``extra`` enriches it."""
     more: dict[str, object] = {
         "correlation-id": correlation_id,
         "content-type": content_type,
@@ -121,8 +122,5 @@ def message(
     if headers:
         more |= headers
     topic = topic_of(thing_id, "things", "messages", address.subject, channel="live")
-    members: dict[str, object] = {"topic": str(topic), "headers": more, "path": address.path}
     value = encode_payload(payload, content_type)
-    if value is not ABSENT:
-        members["value"] = value
-    return json.encode(members)
+    return encode(topic, address.path, more, value, extra=extra)

@@ -3,11 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import random
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
+import jsonschema
 import pytest
 
 from littoral.api import ApiParts, NodeInfo, build_app
@@ -182,8 +185,38 @@ class Node:
             socket.leave()
 
 
+@functools.cache
+def _schema(name):
+    schema = json.loads((Path(__file__).parent / "ditto" / f"{name}.json").read_text())
+    return jsonschema.Draft4Validator(schema)
+
+
+def check_frame(frame):
+    """Check a frame of the Ditto Protocol against Ditto's own JSON schemas, envelope and payload."""
+    _schema("protocol-envelope").validate(frame)
+    parts = frame["topic"].split("/")
+    criterion, tail = (parts[4], parts[5:]) if parts[2] == "things" else (parts[3], parts[4:])
+    name = "streaming-subscription" if criterion == "streaming" else criterion
+    match criterion, tail:
+        case ("errors", _) | (_, ["errors"]):
+            _schema("protocol-error_response").validate(frame)
+        case "acks", [_, *_]:
+            _schema("protocol-ack").validate(frame)
+        case "acks", []:
+            _schema("protocol-acks").validate(frame)
+        case "announcements", _:
+            _schema("protocol-announcement").validate(frame)
+        case (("search" | "streaming"), ["failed" | "next" | "request" as step]):
+            _schema(f"protocol-{name}-{step}-payload").validate(frame["value"])
+        case (("search" | "streaming"), ["created" | "complete" | "cancel"]):
+            _schema(f"protocol-{criterion}-subscriptionid").validate(frame["value"])
+        case _, _ if "status" in frame:
+            _schema("protocol-response").validate(frame)
+    return frame
+
+
 class Socket:
-    """The client's end of a WebSocket."""
+    """The client's end of a WebSocket. Every frame of the node is checked against its schema."""
 
     def __init__(self):
         self.to_door, self.from_door = asyncio.Queue(), asyncio.Queue()
@@ -213,6 +246,8 @@ class Socket:
     async def text(self):
         message = await self.next()
         assert message["type"] == "websocket.send", message
+        if message["text"].startswith("{"):
+            check_frame(json.loads(message["text"]))
         return message["text"]
 
     async def json(self):

@@ -74,8 +74,8 @@ def test_control_frames_are_read():
     control = parse_control("START-SEND-EVENTS?namespaces=a.b,%20c&correlation-id=1=2&&")
     assert control is not None
     assert (control.feed, control.start) == (Feed.EVENTS, True)
-    assert control.namespaces == frozenset({"a.b", "c"})
-    assert control.parameters["correlation-id"] == "1=2"
+    assert control.selection.namespaces == frozenset({"a.b", "c"})
+    assert control.correlation_id == "1=2"
     stop = parse_control(" STOP-SEND-MESSAGES ")
     assert stop is not None and stop.acknowledgement == "STOP-SEND-MESSAGES:ACK"
     assert parse_control("START-SEND-NOTHING") is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_SIGNALS_MAX
+from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_REPLIES_MAX, SOCKET_SIGNALS_MAX
 from littoral.eventing import Message, Reply
 
 SCHEMAS = Path(__file__).parent / "ditto"
@@ -173,22 +173,29 @@ def test_events_are_narrowed_by_namespace_and_by_policy(on_node):
     on_node(main)
 
 
-def test_a_filter_is_refused_with_a_protocol_error(on_node):
+def test_what_cannot_be_read_gets_one_clear_error_and_the_session_lives(on_node):
     async def main(node):
         async with node.socket() as socket:
             await socket.accepted()
             for frame, code in [
-                ("START-SEND-EVENTS?filter=gt(attributes/a,1)", "rql.expression.invalid"),
-                ("START-SEND-EVENTS?extraFields=attributes", "rql.expression.invalid"),
-                ("START-SEND-LIVE-COMMANDS", "signal.unsupported"),
-                ("JWT-TOKEN?jwtToken=x", "signal.unsupported"),
+                ("START-SEND-EVENTS?filter=gt(attributes/a, 1)", "rql.expression.invalid"),
+                ("START-SEND-MESSAGES?filter=nonsense", "rql.expression.invalid"),
+                ("START-SEND-EVENTS?extraFields=attributes(", "json.fieldselector.invalid"),
+                ("START-SEND-LIVE-EVENTS?extraFields=colour", "things:field.selection.invalid"),
                 ("START-SEND-FLOWERS", "json.invalid"),
                 ("hello", "json.invalid"),
                 ("{}", "json.field.missing"),
-                ('{"topic":"a/b/things/twin/acks/x"}', "protocoladapter:unknown.signal"),
+                ('{"topic":"a/b/things/twin/events/modified"}', "protocoladapter:unknown.signal"),
+                ('{"topic":"a/b/things/twin/commands/explode"}', "protocoladapter:unknown.command"),
+                ('{"topic":"a/b/things/live/events/exploded"}', "protocoladapter:unknown.event"),
+                (
+                    '{"topic":"a/b/things/twin/commands/retrieve","status":200}',
+                    "protocoladapter:unknown.response",
+                ),
             ]:
                 error = fits(await socket.ask(frame), "error_response")
                 assert error["value"]["error"] == code, frame
+            assert await socket.ask("START-SEND-EVENTS") == "START-SEND-EVENTS:ACK"
 
     on_node(main)
 
@@ -330,7 +337,7 @@ def test_a_reader_that_takes_nothing_is_let_go(on_node):
             await socket.accepted()
             socket.slow.clear()
             frame = command("retrieve")
-            for _ in range(500):
+            for _ in range(SOCKET_REPLIES_MAX + 500):
                 socket.say(frame)
             await asyncio.sleep(100)
             assert node.door.statistics()["sockets"] == 0
