@@ -16,7 +16,7 @@ from littoral.edge.model import LinkSettings, LinkStatistics, Scope
 from littoral.edge.ports import AppliesTwins, FrameChannel, LinkLog, Listener, Registered
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
-from littoral.eventing import Attachment, Direction, Inbox
+from littoral.eventing import Attachment, Direction, Inbox, Mailbox
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock
@@ -63,11 +63,13 @@ class Downlink:
         settings: LinkSettings | None = None,
         software: str = "",
         renew: Renew | None = None,
+        mailbox: Mailbox | None = None,
     ) -> None:
         self._log = log
         self._twins = twins
         self._registry = registry
         self._inbox = inbox
+        self._mailbox = mailbox
         self._listener = listener
         self._directory = directory
         self._clock = clock
@@ -167,6 +169,7 @@ class Downlink:
             site.route,
             accepts=lambda thing_id: self._homes.of(thing_id) == name,
             direction=Direction.INBOX,
+            route=site.route.name,
         )
 
     def filled(self, conversation: Conversation, lane: str) -> None:
@@ -216,7 +219,7 @@ class Downlink:
         site = self._sites.get(name)
         if site is None:
             meter = Meter(self._log, self._own, self._clock)
-            route = LinkRoute(self._inbox, self._clock)
+            route = LinkRoute(self._inbox, self._clock, mailbox=self._mailbox, name=f"site/{name}")
             site = self._sites[name] = _Site(name, self._new_inflow(), meter, route)
         return site
 

@@ -23,6 +23,11 @@ class WireMessage(msgspec.Struct, frozen=True, array_like=True):
     correlation_id: str
     subjects: list[str]
     headers: Mapping[str, str]
+    # Since 0.2; a peer that does not know them passes the message on as an ordinary one.
+    originator: str = ""
+    mail_id: str = ""
+    keep_s: float = 0.0
+    one_way: bool = False
 
 
 class WireReply(msgspec.Struct, frozen=True, array_like=True):
@@ -38,8 +43,8 @@ _message = msgspec.msgpack.Decoder(WireMessage)
 _reply = msgspec.msgpack.Decoder(WireReply)
 
 
-def encode_message(message: Message) -> bytes:
-    """The message as bytes for a `Live` frame."""
+def encode_message(message: Message, *, keep_s: float = 0.0) -> bytes:
+    """The message as bytes for a `Live` frame; ``keep_s``: how long the peer may keep it."""
     return msgspec.msgpack.encode(
         WireMessage(
             message.thing_id,
@@ -51,18 +56,26 @@ def encode_message(message: Message) -> bytes:
             message.correlation_id,
             sorted(message.subjects),
             message.headers,
+            message.originator,
+            message.id,
+            keep_s,
+            not message.response_required,
         )
     )
 
 
-def decode_message(data: bytes, *, ttl_s: float) -> Message:
-    """The message in a `Live` frame; raise `LinkPeerError` if it is none."""
+def decode_message(data: bytes, *, ttl_s: float) -> tuple[Message, float]:
+    """The message in a `Live` frame, and how long it may be kept here (0: not at all).
+
+    Raises:
+        LinkPeerError: it is none.
+    """
     try:
         wire = _message.decode(data)
         direction = Direction(wire.direction)
     except (*UNREADABLE, ValueError) as e:
         raise LinkPeerError(f"the peer sent a message that cannot be read: {e}.") from e
-    return Message(
+    message = Message(
         thing_id=wire.thing_id,
         subject=wire.subject,
         payload=wire.payload,
@@ -73,7 +86,11 @@ def decode_message(data: bytes, *, ttl_s: float) -> Message:
         subjects=frozenset(wire.subjects),
         ttl_s=ttl_s,
         headers=wire.headers,
+        originator=wire.originator,
+        id=wire.mail_id,
+        response_required=not wire.one_way,
     )
+    return message, wire.keep_s
 
 
 def encode_reply(reply: Reply) -> bytes:

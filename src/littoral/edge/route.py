@@ -6,7 +6,16 @@ from littoral.edge.conversation import Conversation
 from littoral.edge.core import Answered
 from littoral.edge.errors import SiteAway
 from littoral.edge.messages import TOPIC, decode_message, decode_reply, encode_message, encode_reply
-from littoral.eventing import Inbox, Message, Reply
+from littoral.eventing import (
+    KEPT_BEYOND,
+    MAILBOX_TTL_S_MAX,
+    MESSAGE_TIMEOUT_S,
+    Inbox,
+    Kept,
+    Mailbox,
+    Message,
+    Reply,
+)
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.time import Clock
@@ -16,6 +25,9 @@ _NO_ANSWER = frozenset({"link.timeout", "link.closed", "command.timeout"})
 
 _STATUS_BEYOND = 503
 
+HAND_OVER_S = 30.0
+"""How long the other side may take to deliver a kept message, or to keep it itself."""
+
 
 class LinkRoute:
     """Passes messages over one peer's sessions, whichever is open; `Inbox` knows it as a receiver.
@@ -23,9 +35,14 @@ class LinkRoute:
     Invariant: a message that came over this link is never sent back over it.
     """
 
-    def __init__(self, inbox: Inbox, clock: Clock) -> None:
+    def __init__(
+        self, inbox: Inbox, clock: Clock, *, mailbox: Mailbox | None = None, name: str = ""
+    ) -> None:
         self.conversation: Conversation | None = None
+        self.name = name
+        """As the inbox knows this way: what a mailbox got over it is not sent back."""
         self._inbox = inbox
+        self._mailbox = mailbox
         self._clock = clock
 
     def deliver(self, message: Message) -> None:
@@ -34,13 +51,18 @@ class LinkRoute:
         if conversation is None or not conversation.is_open:
             raise SiteAway(f"the link to where {message.thing_id!r} lives is down.")
         ttl_s = message.remaining_s(self._clock.monotonic_s())
-        body = encode_message(message)
-        if not message.response_required:
-            conversation.tell(TOPIC, body, ttl_s=ttl_s)
-            return
+        if message.id:
+            # It is for the other side to keep if its device is away, too; we keep it until then.
+            body = encode_message(message, keep_s=ttl_s)
+            ttl_s = min(ttl_s, HAND_OVER_S)
+        else:
+            body = encode_message(message)
+            if not message.response_required:
+                conversation.tell(TOPIC, body, ttl_s=ttl_s)
+                return
 
         def done(answer: Answered) -> None:
-            if answer.code in _NO_ANSWER:
+            if (answer.code and message.undelivered()) or answer.code in _NO_ANSWER:
                 return
             reply = _refusal(answer) if answer.code else decode_reply(answer.body)
             # Too large, or too late: the sender's own deadline tells it so.
@@ -51,12 +73,26 @@ class LinkRoute:
 
     async def take(self, body: bytes, ttl_s: float, *, wanted: bool) -> bytes:
         """A message came over the link: give it to the receivers here; return the answer."""
-        message = decode_message(body, ttl_s=ttl_s)
+        message, keep_s = decode_message(body, ttl_s=ttl_s)
+        if message.id and keep_s > 0 and self._mailbox is not None:
+            return encode_reply(await self._take_mail(self._mailbox, message, keep_s, ttl_s))
         if not wanted:
             self._inbox.post(message, source=self)
             return b""
         reply = await self._inbox.send(message, timeout_s=ttl_s, source=self)
         return encode_reply(reply)
+
+    async def _take_mail(
+        self, mailbox: Mailbox, message: Message, keep_s: float, ttl_s: float
+    ) -> Reply:
+        """Deliver a kept message here, or keep it in the other side's place."""
+        found = await mailbox.send(
+            message,
+            ttl_s=min(keep_s, MAILBOX_TTL_S_MAX),
+            timeout_s=min(ttl_s / 2, MESSAGE_TIMEOUT_S),
+            via=self.name,
+        )
+        return Reply(202, headers={KEPT_BEYOND: found.id}) if isinstance(found, Kept) else found
 
 
 def _refusal(answer: Answered) -> Reply:

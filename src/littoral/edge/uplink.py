@@ -15,7 +15,7 @@ from littoral.edge.model import LinkSettings, LinkStatistics, Scope
 from littoral.edge.ports import Applies, AppliesTwins, Dialer, LinkLog
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
-from littoral.eventing import Direction, Inbox
+from littoral.eventing import Direction, Inbox, Mailbox
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock, Entropy
@@ -45,6 +45,7 @@ class Uplink:
         settings: LinkSettings | None = None,
         software: str = "",
         beside: BesideSession | None = None,
+        mailbox: Mailbox | None = None,
     ) -> None:
         self._log = log
         self._dialer = dialer
@@ -64,7 +65,7 @@ class Uplink:
             for c in RecordClass
         }
         self._meter.estimate({c: cursor.position for c, cursor in self._cursors.items()})
-        self._route = LinkRoute(inbox, clock)
+        self._route = LinkRoute(inbox, clock, mailbox=mailbox, name="uplink")
         self._inbox = inbox
         self._conversation: Conversation | None = None
         self._cloud = NodeId("")
@@ -78,7 +79,10 @@ class Uplink:
         """Connect, talk, wait, again; until cancelled."""
         inbox = self._inbox
         up = inbox.attach_default(
-            self._route, accepts=self._lives_elsewhere, direction=Direction.INBOX
+            self._route,
+            accepts=self._lives_elsewhere,
+            direction=Direction.INBOX,
+            route=self._route.name,
         )
         out = inbox.attach_everywhere(self._route, direction=Direction.OUTBOX)
         try:
@@ -130,6 +134,7 @@ class Uplink:
         """Messages may flow; what waited in the inbox goes now."""
         self._failures = 0
         self._route.conversation = conversation
+        self._inbox.wake_all()
         conversation.note(self._own.newest)
 
     def filled(self, conversation: Conversation, lane: str) -> None:

@@ -38,7 +38,7 @@ from littoral.eventing.errors import (
 )
 from littoral.eventing.inbox import Attachment, Inbox
 from littoral.eventing.live import LiveAttachment, LiveChannel
-from littoral.eventing.mailbox import Mailbox
+from littoral.eventing.mailbox import KEPT_BEYOND, Mailbox
 from littoral.eventing.model import (
     ACK_LABELS_MAX,
     ACK_TIMEOUT_S_MAX,
@@ -88,6 +88,7 @@ __all__ = [
     "BUILT_IN_ACKS",
     "FEED_BYTES_MAX",
     "FEED_ITEMS_MAX",
+    "KEPT_BEYOND",
     "LIVE_RESPONSE",
     "LIVE_TIMEOUT_S",
     "LIVE_TIMEOUT_S_MAX",

@@ -24,7 +24,7 @@ from littoral.kernel.time import Clock
 class Attachment:
     """One receiver's place in an `Inbox`. Made by its ``attach`` methods."""
 
-    __slots__ = ("_detach", "accepts", "closed", "direction", "receiver")
+    __slots__ = ("_detach", "accepts", "closed", "direction", "receiver", "route")
 
     def __init__(
         self,
@@ -32,10 +32,12 @@ class Attachment:
         direction: Direction | None,
         detach: Callable[["Attachment"], None],
         accepts: Callable[[str], bool] | None = None,
+        route: str = "",
     ) -> None:
         self.receiver = receiver
         self.direction = direction
         self.accepts = accepts
+        self.route = route
         self.closed = False
         self._detach = detach
 
@@ -122,6 +124,7 @@ class Inbox:
         *,
         accepts: Callable[[str], bool] | None = None,
         direction: Direction | None = None,
+        route: str = "",
     ) -> Attachment:
         """Let ``receiver`` take messages of things that nobody here speaks for.
 
@@ -130,13 +133,15 @@ class Inbox:
                 attachment when it is down: messages then wait for it, to their deadlines.
             accepts: whether a thing lives there, asked for each message; None for all things.
             direction: to things, from them, or None for both.
+            route: the name of the way, the same after a restart: what a mailbox got that way is
+                not sent back.
         """
 
         def detach(attachment: Attachment) -> None:
             self._receivers -= 1
             self._defaults = tuple(a for a in self._defaults if a is not attachment)
 
-        attachment = Attachment(receiver, direction, detach, accepts)
+        attachment = Attachment(receiver, direction, detach, accepts, route)
         self._defaults = (*self._defaults, attachment)
         self._receivers += 1
         self.wake_all()

@@ -224,11 +224,14 @@ class LiveChannel:
             or any(receiver is one for one in taken)
         ):
             return
+        # In this order: it may answer within `deliver_live`.
+        taken.append(receiver)
+        took = False
         try:
             took = receiver.deliver_live(signal)
         except LittoralError:
             self._failed += 1
-            return
         if took:
-            taken.append(receiver)
             self._delivered += 1
+        else:
+            taken.pop()

@@ -25,6 +25,8 @@ class StoredMail(msgspec.Struct, frozen=True, array_like=True):
     response_required: bool
     kept_ms: int
     expires_ms: int
+    via: str = ""
+    """The route that it came by; it is not sent back there."""
 
 
 _decoder = msgspec.msgpack.Decoder(StoredMail)
@@ -41,7 +43,7 @@ def split(key: str) -> tuple[str, str]:
     return thing_id, mail_id
 
 
-def encode(message: Message, *, kept_ms: int, expires_ms: int) -> bytes:
+def encode(message: Message, *, kept_ms: int, expires_ms: int, via: str) -> bytes:
     """A message as bytes."""
     return msgspec.msgpack.encode(
         StoredMail(
@@ -56,6 +58,7 @@ def encode(message: Message, *, kept_ms: int, expires_ms: int) -> bytes:
             message.response_required,
             kept_ms,
             expires_ms,
+            via,
         )
     )
 

@@ -136,7 +136,8 @@ def test_a_message_and_its_reply_survive_the_journey():
         "n:a", "stop", b"\0x", "text/plain", "f", Direction.OUTBOX, "c1",
         frozenset({"a:b", "c:d"}), headers={"h": "v"},
     )  # fmt: skip
-    got = decode_message(encode_message(message), ttl_s=3.0)
+    got, keep_s = decode_message(encode_message(message, keep_s=9.0), ttl_s=3.0)
+    assert keep_s == 9.0
     for name in ("thing_id", "subject", "payload", "feature", "direction", "subjects", "headers"):
         assert getattr(got, name) == getattr(message, name)
     assert got.ttl_s == 3.0

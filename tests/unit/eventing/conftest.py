@@ -1,15 +1,18 @@
 """Fakes of eventing's ports: a log that commits when told to, and receivers that remember."""
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from littoral.eventing import Message, Reply
+from littoral.eventing import Inbox, Mailbox, Message, Reply
 from littoral.kernel.errors import Unavailable
-from littoral.kernel.ids import Origin
-from littoral.log import Record, RecordClass
-from littoral.simulate.loop import run
+from littoral.kernel.ids import NodeId, Origin
+from littoral.log import Log, Record, RecordClass
+from littoral.log.adapters.committer import InlineCommitter
+from littoral.log.adapters.memory import MemoryStore
+from littoral.simulate import SeededEntropy, VirtualClock, run
 
 
 class ToldLog:
@@ -95,3 +98,71 @@ def clock():
 def world():
     """Run a coroutine function on the virtual loop."""
     return run
+
+
+class Device:
+    """Speaks for a thing: takes what has room, and answers what it was told to answer."""
+
+    def __init__(self, room: int | None = None, reply: Reply | None = None) -> None:
+        self.got: list[Message] = []
+        self.room = room
+        self.reply = reply
+
+    def deliver(self, message: Message) -> None:
+        if self.room is not None and self.room <= len(self.got):
+            raise Unavailable("no room.")
+        self.got.append(message)
+        if self.reply is not None:
+            message.reply(self.reply)
+
+    @property
+    def subjects(self) -> list[str]:
+        return [message.subject for message in self.got]
+
+
+class Postal:
+    """A mailbox with its inbox on a log, which can be opened again on the same store."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.loop = asyncio.get_running_loop()
+        self.clock = VirtualClock(self.loop)
+        self.entropy = SeededEntropy(random.Random(3))
+        self.log = Log.open(
+            store=store,
+            committer=InlineCommitter(self.loop),
+            clock=self.clock,
+            entropy=self.entropy,
+            node=NodeId("n"),
+            loop=self.loop,
+        )
+        self.records: list[Record] = []
+        self.log.listen(self.records.extend)
+        self.inbox = Inbox(self.clock)
+        self.mailbox = Mailbox(self.log, self.inbox, self.clock, self.entropy)
+        self.device = Device
+
+    async def restart(self) -> "Postal":
+        await self.log.close()
+        return Postal(self.store)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [r.kind for r in self.records if r.kind.startswith("mailbox.")]
+
+
+@pytest.fixture
+def on_mailbox():
+    """Run ``async def main(postal)`` in the virtual world, beside the mailbox's own work."""
+
+    def start(main):
+        async def world():
+            postal = Postal(MemoryStore())
+            async with asyncio.TaskGroup() as tasks:
+                work = tasks.create_task(postal.mailbox.run())
+                await main(postal)
+                work.cancel()
+
+        return run(world, deadline_s=10_000_000)
+
+    return start

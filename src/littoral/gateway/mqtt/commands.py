@@ -20,6 +20,9 @@ from littoral.registry import DeviceIdentity
 
 REFUSED_311 = 0x80
 
+MESSAGE_ID = "littoral-message-id"
+"""The user property with the id of a kept message, by which a device knows a repetition."""
+
 PROTOCOL_SUBJECT = "ditto-protocol"
 """The command name under which responses of the Ditto Protocol come."""
 
@@ -148,6 +151,7 @@ class Subscriptions:
             message.content_type,
             packet_id,
             feature=message.feature,
+            message_id=message.id,
         )
         if len(data) > wire.packet_bytes_max:
             hub.expected(request_id, message.thing_id, now_s)
@@ -158,6 +162,9 @@ class Subscriptions:
             until_s = now_s + hub.limits.command_timeout_s
             self._sent[packet_id] = _Sent(message, request_id, until_s)
             wire.look_again(until_s)
+        else:
+            # QoS 0: the device has chosen to get it at most once.
+            message.delivered()
 
     def _next_packet_id(self) -> int:
         while True:
@@ -173,12 +180,14 @@ class Subscriptions:
         packet_id: int,
         *,
         feature: str | None = None,
+        message_id: str = "",
     ) -> bytes:
         properties: dict[int, Value] = {}
         if content_type:
             properties[Property.CONTENT_TYPE] = content_type
-        if feature is not None:
-            properties[Property.USER_PROPERTY] = (("feature", feature),)
+        users = {"feature": feature, MESSAGE_ID: message_id or None}
+        if told := tuple((name, text) for name, text in users.items() if text is not None):
+            properties[Property.USER_PROPERTY] = told
         publish = Publish(
             topic, payload, 1 if packet_id else 0, packet_id, properties=properties or NO_PROPERTIES
         )
@@ -193,6 +202,9 @@ class Subscriptions:
             self._undelivered(sent, f"the device refused the command with reason 0x{reason:02x}.")
         else:
             self._hub.commands_acknowledged += 1
+            sent.message.delivered()
+        # There is room for one more.
+        self._hub.inbox.wake(self._identity.thing_id)
 
     def expire(self, now_s: float) -> float | None:
         """Give up on commands that were not acknowledged in time; return the next deadline."""
@@ -207,6 +219,8 @@ class Subscriptions:
         """Tell the sender what Hono tells: 503, released."""
         message = sent.message
         self._hub.expected(sent.request_id, message.thing_id, 0.0)
+        if message.undelivered():
+            return
         if message.response_required:
             body = {"status": 503, "error": NotTaken.code, "message": text}
             message.reply(Reply(503, json.encode(body), "application/json"))
