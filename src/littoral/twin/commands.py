@@ -1,49 +1,88 @@
-"""Commands on things and reads of them, synchronous: check the policy, decide, append.
+"""Commands on things, synchronous: check the policy, decide, append.
 
 What is returned is not durable yet: `Twins` waits for the commit, a device's door registers its
-acknowledgement with it.
+acknowledgement with it. A command that raises has written nothing.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from littoral.kernel import json, merge, pointer
 from littoral.kernel.errors import LittoralError, TooLarge
-from littoral.kernel.ids import parse_thing_id
 from littoral.kernel.limits import HOPS_MAX, THING_BYTES_MAX
-from littoral.kernel.time import ms_of
-from littoral.log import Record, RecordClass
-from littoral.policy import READ, WRITE, own_policy
+from littoral.kernel.time import Clock
+from littoral.log import RecordClass
+from littoral.policy import WRITE
+from littoral.twin.conditions import check_condition, filtered_patch
 from littoral.twin.core import document as documents
+from littoral.twin.core import metadata, patches, state
 from littoral.twin.core.document import Document
 from littoral.twin.core.paths import keys_of, noun_of
 from littoral.twin.core.state import Hot
+from littoral.twin.creation import Creation
 from littoral.twin.engine import Engine
 from littoral.twin.errors import (
-    HistoryNotFound,
     NotModifiable,
+    PolicyNotAllowed,
     PreconditionFailed,
     ThingConflict,
-    ThingIdNotSettable,
-    ThingNotCreatable,
     TooManyHops,
+    TooManyModifyingRequests,
 )
-from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, IfEqual, Outcome, View
+from littoral.twin.model import (
+    MODIFICATIONS_WAITING_MAX,
+    NO_CONDITIONS,
+    Caller,
+    Conditions,
+    IfEqual,
+    Outcome,
+    TwinSettings,
+)
 from littoral.twin.policies import PolicyBook
 from littoral.twin.policy_commands import PolicyCommands
-from littoral.twin.tags import check_conditions, check_read, etag_of, headers_of
+from littoral.twin.reads import ThingReads
+from littoral.twin.tags import KEPT_HEADER, check_conditions, etag_of, headers_of
+
+Keys = tuple[str, ...]
 
 
-class ThingCommands:
+_EXPANSION = 8
+"""Bytes that one character of a path may take in a document, with quotes and braces."""
+
+
+class _Change(NamedTuple):
+    """What a command comes to, decided and not written yet."""
+
+    kind: str
+    keys: Keys
+    value: object
+    created: bool = False
+    cls: RecordClass = RecordClass.STATE
+
+
+class ThingCommands(ThingReads):
     """What can be done to things. Every method meets the thing's policy first."""
 
-    def __init__(self, engine: Engine, book: PolicyBook, policies: PolicyCommands) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        book: PolicyBook,
+        policies: PolicyCommands,
+        clock: Clock,
+        settings: TwinSettings,
+    ) -> None:
+        super().__init__(engine, book, clock)
         self.refused: dict[str, int] = {}
-        self._engine = engine
-        self._book = book
-        self._policies = policies
+        self._settings = settings
+        self._creation = Creation(book, policies, self.forbidden, self._policy_id_of)
 
     def create_thing(
-        self, caller: Caller, document: Mapping[str, object], *, thing_id: str
+        self,
+        caller: Caller,
+        document: Mapping[str, object],
+        *,
+        thing_id: str,
+        conditions: Conditions = NO_CONDITIONS,
     ) -> Outcome:
         """Create a thing that must not exist.
 
@@ -55,7 +94,7 @@ class ThingCommands:
                 f"thing {thing_id} exists already.",
                 hint="Use PUT to replace or PATCH to change it.",
             )
-        return self.modify(caller, thing_id, "/", document)
+        return self.modify(caller, thing_id, "/", document, conditions=conditions)
 
     def modify(
         self,
@@ -69,25 +108,28 @@ class ThingCommands:
         """Replace what is at ``path`` (PUT); ``/`` creates the thing if it is missing.
 
         Raises:
-            NotFound, NotModifiable, PreconditionFailed, ThingNotCreatable, TooLarge, InvalidThing, …
+            NotFound, NotModifiable, PreconditionFailed, ConditionFailed, ThingNotCreatable,
+            TooLarge, InvalidThing, …
         """
         keys = keys_of(path)
         documents.check_value(keys, value, patch=False)
-        hot = self.load(thing_id)
-        self._check_hops(caller)
+        hot = self._enter(caller, thing_id)
         if not hot.exists:
             if keys:
                 raise documents.missing(thing_id, ())
             return self._create(caller, hot, value, conditions)
+        if not keys:
+            _check_no_policy(value)
         self._check_write(caller, hot, keys)
-        current = hot.document()
+        current = hot.parsed()
         assert current is not None
         documents.check_parent(current, keys, thing_id)
-        check_conditions(conditions, keys, current, hot.revision)
+        if conditions is not NO_CONDITIONS:
+            self._check_conditions(caller, hot, current, keys, conditions)
         if not keys:
             value = self._replacement(caller, hot, current, value)
         elif keys == ("policyId",):
-            self._check_policy(caller, str(value))
+            self._creation.check_policy(caller, str(value), hot.id, current=hot.policy_id)
         else:
             value = documents.tidied(keys, value)
         created = not documents.exists(current, keys)
@@ -95,10 +137,12 @@ class ThingCommands:
             # Ditto's null for a member of a thing: there is none.
             if created:
                 return Outcome(created=False, revision=hot.revision)
-            return self._remove(caller, hot, keys)
-        after = merge.put_at(current, keys, value)
-        _check_changed(conditions, hot, after)
-        return self._store(caller, hot, "thing.modified", keys, value, after, created=created)
+            change = _Change("thing.deleted", keys, None)
+        else:
+            change = _Change("thing.modified", keys, value, created)
+        if conditions.if_equal is not IfEqual.UPDATE and not created:
+            _check_changed(_visible(pointer.get(current, keys), keys), value)
+        return self._write(caller, hot, current, change, conditions)
 
     def merge(
         self,
@@ -112,249 +156,206 @@ class ThingCommands:
     ) -> Outcome:
         """Merge ``patch`` at ``path`` (PATCH, RFC 7396); at ``/`` it creates a missing thing."""
         keys = keys_of(path)
-        documents.check_value(keys, patch, patch=True)
-        hot = self.load(thing_id)
-        self._check_hops(caller)
+        patterned = patches.has_patterns(patch)
+        documents.check_value(
+            keys, patches.without_patterns(patch) if patterned else patch, patch=True
+        )
+        hot = self._enter(caller, thing_id)
         if not hot.exists:
             if keys:
                 raise documents.missing(thing_id, ())
+            if patterned:
+                patch = patches.without_patterns(patch)
             return self._create(caller, hot, merge.strip_nulls(patch), conditions)
-        if not keys and isinstance(patch, dict):
-            self._check_body_id(hot.id, patch)
-            patch = {k: v for k, v in patch.items() if k in documents.MEMBERS and k != "thingId"}
-        if not self._book.may_merge(caller, _path(keys), patch, hot):
+        if not keys:
+            _check_no_policy(patch)
+            patch = self._creation.members(hot.id, patch)
+        if not self._book.may_merge(caller, pointer.render(keys), patch, hot):
             raise self._denied(hot, keys)
-        current = hot.document()
+        current = hot.parsed()
         assert current is not None
-        check_conditions(conditions, keys, current, hot.revision)
-        if keys == ("policyId",):
-            self._check_policy(caller, str(patch))
-        elif not keys and isinstance(patch, dict) and "policyId" in patch:
-            self._check_policy(caller, str(patch["policyId"]))
+        if conditions is not NO_CONDITIONS:
+            self._check_conditions(caller, hot, current, keys, conditions)
+            self._check_metadata(caller, hot, keys, conditions)
+        if patterned:
+            patch = patches.expanded(_at(current, keys), patch)
+            documents.check_value(keys, patch, patch=True)
+        if conditions.merge_conditions:
+            patch = self._filtered(caller, hot, current, keys, patch, conditions)
+            if patch is patches.NOTHING:
+                return Outcome(created=False, revision=hot.revision)
+        policy_id = _policy_id_in(keys, patch)
+        if policy_id is not None:
+            self._creation.check_policy(caller, policy_id, hot.id, current=hot.policy_id)
+        if conditions.if_equal is not IfEqual.UPDATE:
+            patch = _minimised(current, keys, patch, conditions.if_equal)
         created = not documents.exists(current, keys)
-        after = merge.merge_at(current, keys, patch)
-        _check_changed(conditions, hot, after)
-        return self._store(
-            caller, hot, "thing.merged", keys, patch, after, created=created, cls=cls
-        )
+        change = _Change("thing.merged", keys, patch, created, cls)
+        return self._write(caller, hot, current, change, conditions)
 
     def delete(
         self, caller: Caller, thing_id: str, path: str, *, conditions: Conditions = NO_CONDITIONS
     ) -> Outcome:
         """Delete what is at ``path``; ``/`` deletes the thing, never its policy."""
         keys = keys_of(path)
-        hot = self.load(thing_id)
-        self._check_hops(caller)
+        hot = self._enter(caller, thing_id)
         if not hot.exists:
             raise documents.missing(thing_id, ())
         if keys:
             documents.check_value(keys, None, patch=True)
-        self._check_write(caller, hot, keys)
-        current = hot.document()
+        self._check_write(caller, hot, keys, deletes=True)
+        current = hot.parsed()
         assert current is not None
         if not documents.exists(current, keys):
             raise documents.missing(thing_id, keys)
-        check_conditions(conditions, keys, current, hot.revision)
-        return self._remove(caller, hot, keys)
+        if conditions is not NO_CONDITIONS:
+            self._check_conditions(caller, hot, current, keys, conditions)
+        change = _Change("thing.deleted", keys, None)
+        return self._write(caller, hot, current, change, conditions)
 
-    def _remove(self, caller: Caller, hot: Hot, keys: tuple[str, ...]) -> Outcome:
-        record = self._engine.write(
-            hot, RecordClass.STATE, "thing.deleted", _path(keys), b"", headers=headers_of(caller)
+    def _policy_id_of(self, caller: Caller, thing_id: str) -> str:
+        """A thing's policyId, if the caller may read it."""
+        return str(self.retrieve(caller, thing_id, "/policyId").value)
+
+    # -- deciding
+
+    def _enter(self, caller: Caller, thing_id: str) -> Hot:
+        """The thing, if it takes another change now."""
+        hot = self.load(thing_id)
+        if caller.hops > HOPS_MAX:
+            raise TooManyHops(
+                f"functions wrote {caller.hops} times in answer to one another.",
+                hint="Let a function react to what it does not write itself.",
+                hops=caller.hops,
+            )
+        if hot.last_seq > self._engine.log.committed:
+            self._check_pressure(hot)
+        return hot
+
+    def _check_pressure(self, hot: Hot) -> None:
+        """Raise if too many changes of a thing wait for their commit.
+
+        Its changes are counted from a revision that is known to be durable; a later one is marked
+        now and then, and takes its place when it is durable. So the count errs by one commit.
+        """
+        committed = self._engine.log.committed
+        counted_from, marked, marked_seq = hot.pressure or (hot.revision, 0, 0)
+        if marked_seq <= committed:
+            counted_from = marked or counted_from
+            hot.pressure = (counted_from, hot.revision, hot.last_seq)
+        if hot.revision - counted_from > MODIFICATIONS_WAITING_MAX:
+            raise TooManyModifyingRequests(
+                f"{hot.revision - counted_from} changes of thing {hot.id} wait to become durable.",
+                hint="Wait for the answers to some of them, then go on.",
+            )
+
+    def _check_conditions(
+        self, caller: Caller, hot: Hot, current: Document, keys: Keys, conditions: Conditions
+    ) -> None:
+        """Entity tags first, then the condition."""
+        check_conditions(conditions, keys, current, hot.revision)
+        if conditions.condition is not None:
+            now_ms = self._clock.now_ms()
+            check_condition(self._book, caller, hot, current, conditions.condition, now_ms=now_ms)
+
+    def _filtered(
+        self,
+        caller: Caller,
+        hot: Hot,
+        current: Document,
+        keys: Keys,
+        patch: object,
+        conditions: Conditions,
+    ) -> object:
+        return filtered_patch(
+            self._book,
+            caller,
+            hot,
+            current,
+            keys,
+            patch,
+            conditions.merge_conditions,
+            now_ms=self._clock.now_ms(),
+            empty_too=self._settings.merge_drops_emptied_objects,
         )
-        return Outcome(created=False, revision=record.revision, seq=record.seq)
 
     def _create(self, caller: Caller, hot: Hot, value: object, conditions: Conditions) -> Outcome:
         assert isinstance(value, dict)
         if conditions.if_match is not None:
             raise PreconditionFailed(f"thing {hot.id} does not exist, so nothing matches.")
-        self._check_body_id(hot.id, value)
-        policy_id = value.get("policyId")
-        content = documents.initial(hot.id, value, str(policy_id or hot.id))
-        _check_size(hot, content)
-        if policy_id is None and not self._book.exists(hot.id):
-            self._make_policy(caller, hot.id)
-        self._check_policy(caller, str(policy_id or hot.id))
-        return self._store(caller, hot, "thing.created", (), content, content, created=True)
-
-    def _make_policy(self, caller: Caller, policy_id: str) -> None:
-        """A thing without a policy gets one of its own that names its creator. Source: Ditto §4.6."""
-        if not caller.subjects:
-            raise ThingNotCreatable("the thing names no policy, and nobody asks for it.")
-        policy = own_policy(policy_id, min(caller.subjects))
-        self._policies.put(caller, policy_id, "/", policy.to_json())
-
-    def _check_policy(self, caller: Caller, policy_id: str) -> None:
-        """The policy of a new thing, or a thing's new policy, must exist and let the caller write."""
-        if not self._book.exists(policy_id):
-            raise ThingNotCreatable(
-                f"the policy {policy_id} does not exist.",
-                hint="Create it first, or leave policyId out to get one made.",
-            )
-        enforcer = self._book.enforcer(policy_id)
-        assert enforcer is not None
-        if not caller.unrestricted and not enforcer.may(caller.subjects, WRITE, "thing:/"):
-            raise self._forbidden("thing", f"you may not write things of policy {policy_id}.")
+        draft = self._creation.draft(hot.id, value)
+        _encoded(hot, draft.content)
+        headers = self._headers(caller, (), conditions)
+        policy_seq = self._creation.settle(caller, draft, conditions)
+        return self._store(
+            hot,
+            None,
+            _Change("thing.created", (), draft.content, created=True),
+            headers,
+            policy_seq=policy_seq,
+        )
 
     def _replacement(self, caller: Caller, hot: Hot, current: Document, value: object) -> Document:
-        assert isinstance(value, dict)
-        self._check_body_id(hot.id, value)
-        policy_id = str(value.get("policyId") or current["policyId"])
-        if policy_id != current.get("policyId"):
-            self._check_policy(caller, policy_id)
-        return documents.initial(hot.id, value, policy_id)
+        members = self._creation.members(hot.id, value)
+        policy_id = str(members.get("policyId") or current["policyId"])
+        self._creation.check_policy(caller, policy_id, hot.id, current=hot.policy_id)
+        return documents.initial(hot.id, members, policy_id)
 
-    def _check_body_id(self, thing_id: str, value: Mapping[str, object]) -> None:
-        if value.get("thingId", thing_id) != thing_id:
-            raise ThingIdNotSettable(
-                f"the body names thing {value['thingId']}, the address {thing_id}.",
-                hint="Leave thingId out of the body, or make both the same.",
-            )
+    # -- writing
 
-    def _store(
+    def _write(
         self,
         caller: Caller,
         hot: Hot,
-        kind: str,
-        keys: tuple[str, ...],
-        value: object,
-        after: object,
-        *,
-        created: bool,
-        cls: RecordClass = RecordClass.STATE,
+        current: Document,
+        change: _Change,
+        conditions: Conditions,
     ) -> Outcome:
-        _check_size(hot, after)
-        record = self._engine.write(
-            hot, cls, kind, _path(keys), json.encode(value), headers=headers_of(caller)
-        )
-        try:
-            now = pointer.get(after, keys)
-        except KeyError:
-            now = None
+        headers = self._headers(caller, change.keys, conditions)
+        if change.created and change.kind == "thing.modified" and change.keys:
+            headers["created"] = True
+        return self._store(hot, current, change, headers)
+
+    def _headers(self, caller: Caller, keys: Keys, conditions: Conditions) -> dict[str, object]:
+        headers = headers_of(caller)
+        if conditions is not NO_CONDITIONS:
+            headers |= metadata.headers_for(
+                keys, conditions.put_metadata, conditions.delete_metadata
+            )
+            kept = self._settings.kept_headers(conditions.headers)
+            if kept:
+                headers[KEPT_HEADER] = kept
+        return headers
+
+    def _store(
+        self,
+        hot: Hot,
+        current: Document | None,
+        change: _Change,
+        headers: dict[str, object],
+        *,
+        policy_seq: int = 0,
+    ) -> Outcome:
+        kind, keys, value, created, cls = change
+        deleted = kind == "thing.deleted"
+        path = pointer.render(keys)
+        body = b"" if deleted else json.encode(value)
+        result = state.change(current, kind, keys, value, headers)
+        after: state.After | None = None
+        if not _is_small(hot, change, headers, len(body) + _EXPANSION * len(path)):
+            after = (result, None if result is None else _encoded(hot, result))
+        record = self._engine.write(hot, cls, kind, path, body, headers=headers, after=after)
+        if deleted:
+            return Outcome(created=False, revision=record.revision, seq=record.seq)
+        now = _at(result, keys) if keys else value
         return Outcome(
             created=created,
             revision=record.revision,
             value=now if created else None,
             etag=etag_of(keys, now, record.revision),
             seq=record.seq,
+            policy_seq=policy_seq,
         )
-
-    # -- reading
-
-    def retrieve(
-        self,
-        caller: Caller,
-        thing_id: str,
-        path: str = "/",
-        *,
-        at_revision: int | None = None,
-        at_ms: int | None = None,
-        conditions: Conditions = NO_CONDITIONS,
-    ) -> View:
-        """Read what is at ``path``, cut down to what the caller may READ.
-
-        Waits for changes that are not durable yet, so nobody sees what may vanish. A past state is
-        judged by the policy of today.
-
-        Raises:
-            NotFound, HistoryNotFound, NotModified, PreconditionFailed.
-        """
-        keys = keys_of(path)
-        hot = self.load(thing_id)
-        now_policy = hot.policy_id
-        if at_revision is not None or at_ms is not None:
-            if not self._may_read(caller, hot, path):
-                raise documents.missing(thing_id, keys)
-            hot = self._past(hot, at_revision, at_ms)
-        document = hot.document()
-        if document is None:
-            raise documents.missing(thing_id, ())
-        value = self.readable(caller, document, path, policy_id=now_policy)
-        if value is None:
-            raise documents.missing(thing_id, keys)
-        tag = etag_of(keys, value, hot.revision)
-        check_read(conditions, tag)
-        return View(
-            value,
-            hot.revision,
-            hot.created_ms,
-            hot.modified_ms,
-            tag,
-            entity_id=hot.id,
-            policy_id=now_policy,
-        )
-
-    def readable(
-        self, caller: Caller, document: Document, path: str, *, policy_id: str | None = None
-    ) -> object | None:
-        """What of ``document`` (a whole thing) at ``path`` the caller may see; None if nothing.
-
-        The answer may share parts with ``document``.
-        """
-        keys = keys_of(path)
-        try:
-            value = pointer.get(document, keys)
-        except KeyError:
-            return None
-        own = bool(caller.own) and caller.own == document.get("thingId")
-        enforcer = self._book.enforcer(policy_id or str(document.get("policyId")))
-        if caller.unrestricted or (
-            own and (enforcer is None or caller.subjects.isdisjoint(enforcer.subjects))
-        ):
-            return value
-        resource = "thing:" + _path(keys)
-        if enforcer is None or not enforcer.may_partly(caller.subjects, READ, resource):
-            return None
-        keep = () if keys else ("thingId",)
-        trimmed = enforcer.trim(caller.subjects, READ, value, resource, keep=keep)
-        return {} if trimmed is None and not keys else trimmed
-
-    def may_read(self, caller: Caller, thing_id: str, path: str = "/") -> bool:
-        """Whether the caller may see anything at ``path`` of an existing thing."""
-        hot = self.load(thing_id)
-        return hot.exists and self._may_read(caller, hot, path)
-
-    def _may_read(self, caller: Caller, hot: Hot, path: str) -> bool:
-        return self._book.may_partly(caller, "thing:" + _path(keys_of(path)), hot)
-
-    def may_message(self, caller: Caller, thing_id: str, permission: str, resource: str) -> bool:
-        """Whether the caller may send (WRITE) or receive (READ) messages at ``message:/…``."""
-        hot = self.load(thing_id)
-        return hot.exists and self._book.may(caller, permission, resource, hot)
-
-    def peek(self, thing_id: str) -> Document | None:
-        """The newest document without any policy: for the node's own parts. A fresh copy."""
-        return self.load(thing_id).document()
-
-    def revision_of(self, thing_id: str) -> int:
-        """The newest revision of a thing; 0 if it never existed."""
-        return self.load(thing_id).revision
-
-    def _past(self, hot: Hot, at_revision: int | None, at_ms: int | None) -> Hot:
-        if at_revision is None:
-            assert at_ms is not None
-            at_revision = self._revision_at(hot, at_ms)
-        return self._engine.at_revision(hot.entity, at_revision)
-
-    def _revision_at(self, hot: Hot, at_ms: int) -> int:
-        """The newest revision accepted at or before ``at_ms``, found by halving."""
-        low, high = 0, hot.revision
-        while low < high:
-            middle = (low + high + 1) // 2
-            records = self._engine.history(hot.entity, first=middle, last=middle)
-            if not records or ms_of(records[0].hlc) <= at_ms:
-                low = middle
-            else:
-                high = middle - 1
-        if low == 0:
-            raise HistoryNotFound(f"{hot.id} did not exist then.")
-        return low
-
-    def history(self, caller: Caller, thing_id: str, *, first: int, last: int) -> list[Record]:
-        """The thing's records with first <= revision <= last that are kept, ascending."""
-        hot = self.load(thing_id)
-        if not hot.exists or not self._may_read(caller, hot, "/"):
-            raise documents.missing(thing_id, ())
-        return self._engine.history(hot.entity, first=max(first, 1), last=min(last, hot.revision))
 
     # -- checks
 
@@ -373,59 +374,112 @@ class ThingCommands:
         hot = self.load(thing_id)
         if not hot.exists:
             raise documents.missing(thing_id, ())
-        if patch is None or not self._book.may_merge(caller, _path(keys), patch, hot):
+        if patch is None or not self._book.may_merge(caller, pointer.render(keys), patch, hot):
             self._check_write(caller, hot, keys)
 
-    def load(self, thing_id: str) -> Hot:
-        """The thing's state; raise `InvalidId` if no thing can be called so."""
-        entity = "thing:" + thing_id
-        # What is hot was parsed before.
-        return self._engine.load(
-            entity if entity in self._engine.hot else "thing:" + parse_thing_id(thing_id)
+    def _check_write(self, caller: Caller, hot: Hot, keys: Keys, *, deletes: bool = False) -> None:
+        if not self._book.may(caller, WRITE, "thing:" + pointer.render(keys), hot):
+            raise self._denied(hot, keys, deletes=deletes)
+
+    def _check_metadata(self, caller: Caller, hot: Hot, keys: Keys, conditions: Conditions) -> None:
+        """Who may write only some leaves may write metadata of these only."""
+        named = [put.key for put in conditions.put_metadata]
+        if not named and not conditions.delete_metadata:
+            return
+        if self._book.may(caller, WRITE, "thing:" + pointer.render(keys), hot):
+            return
+        places = [metadata.parse_key(keys, key) for key in (*named, *conditions.delete_metadata)]
+        for index, key in enumerate(places):
+            if "*" not in key:
+                self._check_write(caller, hot, (*keys, *key[:-1]))
+            elif index >= len(named):
+                # What a deletion finds need not be what the patch touches.
+                self._check_write(caller, hot, (*keys, *key[: key.index("*")]))
+
+    def _denied(self, hot: Hot, keys: Keys, *, deletes: bool = False) -> LittoralError:
+        noun = noun_of(keys)
+        verb = "notdeletable" if deletes and not keys else "notmodifiable"
+        return self.forbidden(
+            noun, f"you may not write {pointer.render(keys)} of thing {hot.id}.", verb=verb
         )
 
-    def _check_write(self, caller: Caller, hot: Hot, keys: tuple[str, ...]) -> None:
-        if not self._book.may(caller, WRITE, "thing:" + _path(keys), hot):
-            raise self._denied(hot, keys)
-
-    def _denied(self, hot: Hot, keys: tuple[str, ...]) -> LittoralError:
-        noun = noun_of(keys)
-        return self._forbidden(noun, f"you may not write {pointer.render(keys)} of thing {hot.id}.")
-
-    def _forbidden(self, noun: str, message: str) -> LittoralError:
+    def forbidden(self, noun: str, message: str, *, verb: str = "notmodifiable") -> LittoralError:
+        """The refusal of a write to the part of a thing that is called ``noun``; it is counted."""
         self.refused[noun] = self.refused.get(noun, 0) + 1
         return NotModifiable(
             message,
-            code=f"things:{noun}.notmodifiable",
+            code=f"things:{noun}.{verb}",
             hint="Ask for WRITE in the thing's policy.",
             noun=noun,
         )
 
-    def _check_hops(self, caller: Caller) -> None:
-        if caller.hops > HOPS_MAX:
-            raise TooManyHops(
-                f"functions wrote {caller.hops} times in answer to one another.",
-                hint="Let a function react to what it does not write itself.",
-                hops=caller.hops,
-            )
+
+def _is_small(hot: Hot, change: _Change, headers: Mapping[str, object], size: int) -> bool:
+    """Whether the change is held as a patch, and the thing cannot be too large with it.
+
+    Then the document is not encoded anew: a write costs its own bytes and one look at the thing.
+    """
+    return (
+        hot.doc is not None
+        and len(hot.doc) + hot.pending_bytes + size < THING_BYTES_MAX
+        and metadata.PUT_HEADER not in headers
+        and metadata.DELETE_HEADER not in headers
+        and state.is_patch(change.kind, change.keys, change.value)
+    )
 
 
-def _path(keys: tuple[str, ...]) -> str:
-    return pointer.render(keys) if keys else "/"
+def _at(document: object, keys: Keys) -> object:
+    try:
+        return pointer.get(document, keys)
+    except KeyError:
+        return None
 
 
-def _check_size(hot: Hot, after: object) -> None:
-    size = len(json.encode(after))
-    if size > THING_BYTES_MAX:
+def _encoded(hot: Hot, after: object) -> bytes:
+    """The bytes of a document that is not too large."""
+    encoded = json.encode_to_keep(after)
+    if len(encoded) > THING_BYTES_MAX:
         raise TooLarge(
-            f"thing {hot.id} would have {size} bytes; the limit is {THING_BYTES_MAX}.",
+            f"thing {hot.id} would have {len(encoded)} bytes; the limit is {THING_BYTES_MAX}.",
             hint="Split it into several things, or move bulk data out of it.",
+        )
+    return encoded
+
+
+def _visible(value: object, keys: Keys) -> object:
+    if not keys and isinstance(value, dict) and metadata.MEMBER in value:
+        return {key: child for key, child in value.items() if key != metadata.MEMBER}
+    return value
+
+
+def _policy_id_in(keys: Keys, patch: object) -> str | None:
+    """The policy that a merge gives to a thing; None if it gives none."""
+    if keys == ("policyId",):
+        return str(patch)
+    if not keys and isinstance(patch, dict) and "policyId" in patch:
+        return str(patch["policyId"])
+    return None
+
+
+def _check_no_policy(value: object) -> None:
+    if isinstance(value, dict) and "_policy" in value:
+        raise PolicyNotAllowed(
+            "an existing thing cannot be given a policy in its body.",
+            hint="PUT the policy to /api/2/policies/<policyId>.",
         )
 
 
-def _check_changed(conditions: Conditions, hot: Hot, after: object) -> None:
-    """Raise if the caller wants only changes, and ``after`` is what is there."""
-    if conditions.if_equal is not IfEqual.UPDATE and json.canonical(after) == json.canonical(
-        hot.document()
-    ):
+def _check_changed(before: object, after: object) -> None:
+    if patches.same(before, after):
         raise PreconditionFailed("the value is the same already.", hint="Nothing was written.")
+
+
+def _minimised(current: Document, keys: Keys, patch: object, mode: IfEqual) -> object:
+    """``patch`` as it is to be merged; raise `PreconditionFailed` if it changes nothing."""
+    if documents.exists(current, keys):
+        left = patches.minimised(pointer.get(current, keys), patch)
+    else:
+        left = patches.NOTHING if patch is None else patch
+    if left is patches.NOTHING:
+        raise PreconditionFailed("the patch changes nothing.", hint="Nothing was written.")
+    return left if mode is IfEqual.SKIP_MINIMIZING_MERGE else patch

@@ -266,6 +266,14 @@ class Engine:
         """The entity as it was at ``revision``; raise `HistoryNotFound` if nobody knows."""
         return self._history.at(self.load(entity), revision)
 
+    def revision_at(self, entity: str, at_ms: int) -> int:
+        """The newest revision that was accepted at or before ``at_ms``.
+
+        Raises:
+            HistoryNotFound: it did not exist then, or nobody knows any more.
+        """
+        return self._history.revision_at(self.load(entity), at_ms)
+
     # -- opening, flushing, aborting ----------------------------------------------------------
 
     def _stored_position(self) -> int:

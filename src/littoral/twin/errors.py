@@ -1,6 +1,6 @@
 """Why a command on a thing or policy is refused. Codes are Eclipse Ditto's."""
 
-from littoral.kernel.errors import Kind, LittoralError
+from littoral.kernel.errors import InvalidId, InvalidPointer, Kind, LittoralError
 
 
 class OfPart(LittoralError):
@@ -85,7 +85,7 @@ class MetadataNotModifiable(LittoralError):
     code = "things:metadata.notmodifiable"
 
 
-class HistoryNotFound(LittoralError):
+class HistoryNotFound(OfPart):
     """That revision is not kept any more, or has not happened yet."""
 
     code = "things:thing.history.notfound"
@@ -97,6 +97,69 @@ class PreconditionFailed(OfPart):
 
     code = "things:precondition.failed"
     kind = Kind.PRECONDITION
+
+
+class ConditionFailed(LittoralError):
+    """The condition of a command does not hold, or names what the caller may not read."""
+
+    code = "things:condition.failed"
+    kind = Kind.PRECONDITION
+
+
+class TooManyModifyingRequests(LittoralError):
+    """So many changes of one thing wait for their commit that no more are taken."""
+
+    code = "things:thing.toomanymodifyingrequests"
+    kind = Kind.LIMIT
+    retryable = True
+
+
+class PolicyConflicting(LittoralError):
+    """A thing is created with a policy of its own and a copy of another: only one of it goes."""
+
+    code = "things:policy.conflicting"
+
+
+class PolicyNotAllowed(LittoralError):
+    """A policy comes with a thing only when the thing is created."""
+
+    code = "things:policy.notallowed"
+
+
+class PolicyInvalid(LittoralError):
+    """The policy in a thing's body, or the reference to one, is none."""
+
+    code = "things:policy.invalid"
+
+
+class ThingIdNotDeletable(LittoralError):
+    """A merge would delete the thing's id."""
+
+    code = "things:id.notdeletable"
+
+
+class InvalidThingId(InvalidId):
+    """The text is no id of a thing."""
+
+    code = "things:id.invalid"
+
+
+class InvalidAttributePointer(InvalidPointer):
+    """The path of an attribute is no JSON pointer."""
+
+    code = "things:attribute.pointerinvalid"
+
+
+class PlaceholderNotSupported(LittoralError):
+    """A reference in ``_copyPolicyFrom`` does not name the policyId of a thing."""
+
+    code = "placeholder:reference.notsupported"
+
+
+class FeatureDefinitionEmpty(LittoralError):
+    """A feature's definition names at least one identifier."""
+
+    code = "things:feature.definition.empty"
 
 
 class NotModified(OfPart):

@@ -42,6 +42,25 @@ class History:
         found = self._log.history(entity, last_seq, first=first, last=last)
         return [r for r in found if r.revision]
 
+    def revision_at(self, hot: Hot, at_ms: int) -> int:
+        """The newest revision accepted at or before ``at_ms``, found by halving.
+
+        Raises:
+            HistoryNotFound: it did not exist then, or nobody knows any more.
+        """
+        low, high = 0, hot.revision
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = self.records(hot.entity, hot.last_seq, middle, middle)
+            # What is not kept any more is older than what is.
+            if not found or ms_of(found[0].hlc) <= at_ms:
+                low = middle
+            else:
+                high = middle - 1
+        if low == 0:
+            raise _unknown(hot, f"{hot.id} did not exist then.")
+        return low
+
     def at(self, hot: Hot, revision: int) -> Hot:
         """What ``hot`` was at ``revision``.
 
@@ -49,19 +68,14 @@ class History:
             HistoryNotFound: not kept any more, or not happened yet.
         """
         if not 1 <= revision <= hot.revision:
-            raise HistoryNotFound(
-                f"{hot.id} has no revision {revision}; it is at {hot.revision}.",
-                revision=revision,
+            raise _unknown(
+                hot, f"{hot.id} has no revision {revision}; it is at {hot.revision}.", revision
             )
         found = self._log.snapshot(hot.entity, at_or_below=revision)
         past = Hot(hot.entity) if found is None else state.unpack(hot.entity, found[1])
         records = self.records(hot.entity, hot.last_seq, past.revision + 1, revision)
         if [r.revision for r in records] != list(range(past.revision + 1, revision + 1)):
-            raise HistoryNotFound(
-                f"revision {revision} of {hot.id} is not kept any more.",
-                hint="Raise the log's retention to keep more history.",
-                revision=revision,
-            )
+            raise _unknown(hot, f"revision {revision} of {hot.id} is not kept any more.", revision)
         for record in records:
             if is_in_place(past, record):
                 state.apply(past, record)
@@ -159,6 +173,17 @@ class History:
             later = own + later
             last, last_seq = base_revision - 1, base.last_seq
         return None, later
+
+
+def _unknown(hot: Hot, message: str, revision: int | None = None) -> HistoryNotFound:
+    facts = {} if revision is None else {"revision": revision}
+    noun = "policies:policy" if hot.entity.startswith("policy:") else "things:thing"
+    return HistoryNotFound(
+        message,
+        code=f"{noun}.history.notfound",
+        hint="How much history is kept is set by the log's retention.",
+        **facts,
+    )
 
 
 def is_in_place(hot: Hot, record: Record) -> bool:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from littoral.kernel.errors import InvalidHeader
 from littoral.kernel.ids import Subject, namespace_of
+from littoral.rql import Query
 
 HOT_ENTITIES_MAX = 200_000
 """Things and policies held in memory; more are evicted by use, clean ones first."""
@@ -42,6 +43,16 @@ LATE_LANES_MAX = 4096
 
 REFOLD_RECORDS_MAX = 50_000
 """History walked at most to put a late record in its place."""
+
+
+MODIFICATIONS_WAITING_MAX = 4096
+"""Changes of one thing that wait for their commit; more are refused."""
+
+METADATA_BYTES_MAX = 6 * 1024
+"""Pointers and values of metadata that one command puts or deletes."""
+
+KEPT_HEADERS_BYTES_MAX = 1024
+"""Headers of a command that are kept in the history; what is more is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +113,16 @@ class Conditions:
     if_match: str | None = None
     if_none_match: str | None = None
     if_equal: IfEqual = IfEqual.UPDATE
-    condition: object | None = None
+    condition: Query | None = None
     """An RQL query on the thing as it is before the command."""
-    merge_conditions: Mapping[str, object] = field(default_factory=dict)
+    merge_conditions: Mapping[str, Query] = field(default_factory=dict)
     """Pointer into a merge patch → RQL query; parts whose query is false are dropped."""
     put_metadata: tuple[MetadataPut, ...] = ()
     delete_metadata: tuple[str, ...] = ()
     get_metadata: tuple[str, ...] = ()
     allow_policy_lockout: bool = False
+    headers: Mapping[str, object] = field(default_factory=dict)
+    """Of the command, by lower-case name: those that `TwinSettings` names stay in the history."""
 
 
 NO_CONDITIONS = Conditions()
@@ -149,10 +162,36 @@ class View:
     headers: Mapping[str, object] = field(default_factory=dict)
     """The historical headers that were kept with the revision that is shown."""
 
+    annotations: object | None = None
+    """All metadata of the thing, not cut down yet: ask `ThingReads.annotations`."""
+
     @property
     def namespace(self) -> str:
         """The namespace of the entity."""
         return namespace_of(self.entity_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSettings:
+    """Given by the node's configuration."""
+
+    historical_headers_to_persist: frozenset[str] = frozenset()
+    """Names of headers that are kept with the change that came with them."""
+    merge_drops_emptied_objects: bool = False
+    """Whether objects that lost all members to ``merge-thing-patch-conditions`` are left out."""
+
+    def kept_headers(self, headers: Mapping[str, object]) -> dict[str, object]:
+        """Those of a command's headers that are kept, as far as there is room."""
+        if not self.historical_headers_to_persist:
+            return {}
+        kept: dict[str, object] = {}
+        room = KEPT_HEADERS_BYTES_MAX
+        for name in sorted(self.historical_headers_to_persist & headers.keys()):
+            room -= len(name) + len(str(headers[name]))
+            if room < 0:
+                break
+            kept[name] = headers[name]
+        return kept
 
 
 @dataclass(frozen=True, slots=True)

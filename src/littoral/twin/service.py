@@ -22,10 +22,12 @@ from littoral.twin.model import (
     Caller,
     Conditions,
     Outcome,
+    TwinSettings,
     TwinStatistics,
     View,
 )
 from littoral.twin.policies import PolicyBook
+from littoral.twin.policy_actions import PolicyActions
 from littoral.twin.policy_commands import PolicyCommands
 from littoral.twin.policy_expiry import Listener, PolicyExpiry
 from littoral.twin.policy_settings import PolicySettings
@@ -44,12 +46,14 @@ class Twins:
         *,
         hot_max: int = HOT_ENTITIES_MAX,
         settings: PolicySettings = PolicySettings(),  # noqa: B008  # frozen
+        thing_settings: TwinSettings = TwinSettings(),  # noqa: B008  # frozen
     ) -> None:
         self.engine = Engine(log, hot_max=hot_max)
         self.book = PolicyBook(self.engine, clock, settings)
         self._expiry = PolicyExpiry(self.engine, self.book, clock, settings)
-        self.policies = PolicyCommands(self.engine, self.book)
-        self.things = ThingCommands(self.engine, self.book, self.policies)
+        self.policies = PolicyCommands(self.engine, self.book, clock, settings)
+        self.actions = PolicyActions(self.policies, self.book, clock, settings)
+        self.things = ThingCommands(self.engine, self.book, self.policies, clock, thing_settings)
         self._log = log
         self._registry = registry
         self._clock = clock
@@ -203,12 +207,20 @@ class Twins:
         path: str = "/",
         *,
         at_revision: int | None = None,
+        at_ms: int | None = None,
+        resolved: bool = False,
         conditions: Conditions = NO_CONDITIONS,
     ) -> View:
         """`PolicyCommands.retrieve`, once what it shows is durable."""
         await self._settled(self.policies.load, policy_id)
         return self.policies.retrieve(
-            caller, policy_id, path, at_revision=at_revision, conditions=conditions
+            caller,
+            policy_id,
+            path,
+            at_revision=at_revision,
+            at_ms=at_ms,
+            resolved=resolved,
+            conditions=conditions,
         )
 
     async def delete_policy(

@@ -62,11 +62,15 @@ def check_read(conditions: Conditions, tag: str, *, group: str = "things") -> No
         )
 
 
-def headers_of(caller: Caller) -> dict[str, object] | None:
+KEPT_HEADER = "kept"
+"""Of a record: headers of the command that the operator wants to see in the history."""
+
+
+def headers_of(caller: Caller) -> dict[str, object]:
     """What a record keeps of who wrote it."""
     headers: dict[str, object] = {}
     if caller.hops:
         headers["hops"] = caller.hops
     if caller.subjects:
         headers["by"] = caller.subject
-    return headers or None
+    return headers

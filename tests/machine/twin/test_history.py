@@ -147,7 +147,7 @@ class TwinsAsDicts(RuleBasedStateMachine):
     def put(self, thing, attributes):
         body = {"policyId": POLICY_ID, "attributes": attributes}
         self.twins.things.modify(ADMIN, thing, "/", body)
-        stored = {**body, "attributes": merge.strip_nulls(copy.deepcopy(attributes))}
+        stored = {**body, "attributes": copy.deepcopy(attributes)}
         self.states[thing].append({"thingId": thing, **stored})
 
     @rule(thing=st.sampled_from(THINGS), keys=st.sampled_from(PLACES), value=OBJECTS)

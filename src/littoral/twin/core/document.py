@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from littoral.kernel import merge, pointer
 from littoral.kernel.errors import InvalidId, InvalidKey, LittoralError
 from littoral.kernel.ids import parse_policy_id
+from littoral.policy import InvalidPolicyId
 from littoral.twin.core.paths import noun_of
 from littoral.twin.errors import (
+    FeatureDefinitionEmpty,
     InvalidDefinition,
     InvalidThing,
     NotFound,
@@ -108,8 +110,11 @@ def _check_policy_id(value: object) -> None:
             "a thing always has a policyId.", hint="Set another one instead."
         )
     if not isinstance(value, str):
-        raise InvalidId("a policyId is a string namespace:name.")
-    parse_policy_id(value)
+        raise InvalidPolicyId("a policyId is a string namespace:name.")
+    try:
+        parse_policy_id(value)
+    except InvalidId as e:
+        raise InvalidPolicyId(e.message, hint=e.hint) from e
 
 
 def _check_definition(value: object) -> None:
@@ -125,8 +130,10 @@ def _check_definition(value: object) -> None:
 def _check_feature_definition(value: object) -> None:
     if value is None:
         return
-    if not isinstance(value, list) or not value:
-        raise InvalidDefinition("a feature's definition is an array of at least one identifier.")
+    if not isinstance(value, list):
+        raise InvalidDefinition("a feature's definition is an array of identifiers.")
+    if not value:
+        raise FeatureDefinitionEmpty("a feature's definition names at least one identifier.")
     for item in value:
         _check_definition(item)
 
@@ -193,9 +200,9 @@ def missing(entity_id: str, keys: Keys) -> LittoralError:
 
 
 def initial(thing_id: str, document: Mapping[str, object], policy_id: str) -> Document:
-    """The stored form of a new thing: known members only, nulls left out, policyId set."""
+    """The stored form of a whole thing: known members only, none of them null, policyId set."""
     kept = {
-        k: merge.strip_nulls(v)
+        k: tidied((k,), v)
         for k, v in document.items()
         if k in MEMBERS and k not in ("thingId", "policyId") and v is not None
     }

@@ -11,12 +11,13 @@ Invariant: metadata changes only in the lanes that `lanes` names, so records of 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from littoral.kernel import pointer
+from littoral.kernel import json, pointer
 from littoral.kernel.errors import InvalidHeader, InvalidKey, InvalidPointer, LittoralError
 from littoral.kernel.merge import put_at
 from littoral.twin.core.conflict import leaves
 from littoral.twin.core.paths import lane_of
 from littoral.twin.errors import MetadataNotModifiable
+from littoral.twin.model import METADATA_BYTES_MAX, MetadataPut
 
 Keys = tuple[str, ...]
 Document = dict[str, object]
@@ -49,6 +50,25 @@ def change_in(headers: Mapping[str, object] | None) -> MetadataChange | None:
         else (),
         [pointer.parse(str(key)) for key in deletes] if isinstance(deletes, list | tuple) else (),
     )
+
+
+def headers_for(
+    keys: Keys, puts: Sequence[MetadataPut], deletes: Sequence[str]
+) -> dict[str, object]:
+    """What the headers of a record say for a command at ``keys``; raise what `parse_key` raises."""
+    headers: dict[str, object] = {}
+    if puts:
+        headers[PUT_HEADER] = [
+            [str(pointer.render(parse_key(keys, put.key))), put.value] for put in puts
+        ]
+    if deletes:
+        headers[DELETE_HEADER] = [str(pointer.render(parse_key(keys, key))) for key in deletes]
+    if headers and len(json.encode(headers)) > METADATA_BYTES_MAX:
+        raise InvalidHeader(
+            f"a command changes at most {METADATA_BYTES_MAX} bytes of metadata.",
+            hint="Use wildcards, or send several commands.",
+        )
+    return headers
 
 
 def apply(document: Document, keys: Keys, value: object, change: MetadataChange) -> None:

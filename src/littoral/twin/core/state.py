@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import orjson
 
-from littoral.kernel import json, merge
+from littoral.kernel import json, merge, pointer
 from littoral.kernel.time import ms_of
 from littoral.log import Record
 from littoral.twin.core import metadata
@@ -194,7 +194,7 @@ def apply(hot: Hot, record: Record, after: After | None = None) -> None:
     value = json.decode(record.value) if record.value else None
     place = None
     if hot.doc is not None and (headers is None or metadata.change_in(headers) is None):
-        place = _patch_of(record.kind, keys, value, record.path)
+        place = _patch_of(record.kind, keys, value)
     if place is not None:
         hot.accumulate(*place, len(record.value))
         _note(hot, record, [place[0]], existed=True)
@@ -213,22 +213,27 @@ def _note(hot: Hot, record: Record, touched: Iterable[str], *, existed: bool) ->
     hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
 
 
-def _patch_of(
-    kind: str, keys: tuple[str, ...], value: object, path: str
-) -> tuple[str, Patch] | None:
-    """A record as a merge patch on one lane, with the lane's path; None if it is none.
+def is_patch(kind: str, keys: tuple[str, ...], value: object) -> bool:
+    """Whether a record is held as a merge patch on one lane until somebody reads.
 
     To replace one property by what is no object is to merge it.
     """
     if kind == "thing.merged":
-        return (path, value) if len(keys) == 3 and isinstance(value, dict) else None
-    if kind != "thing.modified" or value is None or isinstance(value, dict):
+        return len(keys) == 3 and value.__class__ is dict
+    if kind != "thing.modified" or value is None or value.__class__ is dict:
+        return False
+    return len(keys) > 3 if keys[:1] == ("features",) else len(keys) > 1
+
+
+def _patch_of(kind: str, keys: tuple[str, ...], value: object) -> tuple[str, Patch] | None:
+    """The lane of a record and what is to be merged there, if `is_patch`."""
+    if not is_patch(kind, keys, value):
         return None
-    depth = 1 if keys[:1] == ("attributes",) else 3
-    if len(keys) <= depth or (depth == 3 and keys[0] != "features"):
-        return None
+    if kind == "thing.merged":
+        assert isinstance(value, dict)
+        return pointer.render(keys), value
     patch: Patch = {keys[-1]: value}
-    for key in keys[-2 : depth - 1 : -1]:
+    for key in keys[-2 : (2 if keys[0] == "features" else 0) : -1]:
         patch = {key: patch}
     return lane_of(keys), patch
 
