@@ -8,11 +8,12 @@ enforced is `twin`; here is only the decision.
 Invariant: pure; no clock, no I/O, and the order of a policy's entries changes no answer.
 """
 
-from littoral.policy.core.effective import imported_by, resolve, roots_of
+from littoral.policy.core.effective import Shows, imported_by, resolve, roots_of
 from littoral.policy.core.enforcer import Enforcer, compile  # noqa: A004  # read as policy.compile
-from littoral.policy.core.parse import load_policy, own_policy, parse_policy
+from littoral.policy.core.parse import check_label, load_policy, own_policy, parse_policy
 from littoral.policy.core.parse_entry import announcement_of
 from littoral.policy.errors import (
+    EntryLockedOut,
     InvalidAnnouncement,
     InvalidExpiry,
     InvalidImport,
@@ -59,6 +60,7 @@ __all__ = [
     "EffectiveEntry",
     "Enforcer",
     "Entry",
+    "EntryLockedOut",
     "Explanation",
     "Import",
     "Importable",
@@ -76,9 +78,11 @@ __all__ = [
     "Reference",
     "Resource",
     "Rule",
+    "Shows",
     "Subject",
     "TooManyImports",
     "announcement_of",
+    "check_label",
     "compile",
     "covers",
     "imported_by",

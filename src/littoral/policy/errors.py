@@ -72,3 +72,9 @@ class PolicyLockedOut(InvalidPolicy):
 
     code = "policies:policy.modificationinvalid"
     kind = Kind.FORBIDDEN
+
+
+class EntryLockedOut(PolicyLockedOut):
+    """The same, said of a change of one entry."""
+
+    code = "policies:entry.modificationinvalid"

@@ -14,6 +14,7 @@ from littoral.policy import (
     InvalidPolicy,
     Policy,
     Rule,
+    Shows,
     load_policy,
     resolve,
     roots_of,
@@ -119,13 +120,13 @@ class PolicyBook:
         policy = parsed(self._engine.load("policy:" + policy_id))
         return None if policy is None else self.resolved(policy)
 
-    def resolved(self, policy: Policy) -> Effective:
-        """What ``policy`` would come to if it were stored."""
-        return resolve(policy, self.policy, self._roots(policy.id))
+    def resolved(self, policy: Policy, *, shows: Shows | None = None) -> Effective:
+        """What ``policy`` would come to if it were stored; ``shows`` is for people who look."""
+        return resolve(policy, self.policy, self._roots(policy.id), shows=shows)
 
-    def compiled(self, policy: Policy) -> Enforcer:
-        """What would guard ``policy`` if it were stored."""
-        return Enforcer(self.resolved(policy).entries_for(None), now_ms=self._clock.now_ms())
+    def compiled(self, policy: Policy, namespace: str | None = None) -> Enforcer:
+        """What would guard ``policy``, or the things of ``namespace``, if it were stored."""
+        return Enforcer(self.resolved(policy).entries_for(namespace), now_ms=self._clock.now_ms())
 
     def affected_by(self, policy_id: str) -> frozenset[str]:
         """The policies whose effective policy may change with this one: itself and all importers.

@@ -1,30 +1,75 @@
-"""Commands on policies and reads of them, synchronous, as `commands` is for things."""
+"""Commands on policies, synchronous, as `commands` is for things. Reads are in `policy_reads`."""
 
-from littoral.kernel import json, merge, pointer
-from littoral.kernel.errors import LittoralError
-from littoral.kernel.ids import parse_policy_id
+from littoral.kernel import json, merge
+from littoral.kernel.time import Clock
 from littoral.log import RecordClass
-from littoral.policy import READ, WRITE, parse_policy
-from littoral.twin.core import document as documents
+from littoral.policy import (
+    WRITE,
+    InvalidPolicyId,
+    Policy,
+    PolicyLockedOut,
+    load_policy,
+    parse_policy,
+)
+from littoral.twin.core.document import Document
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
 from littoral.twin.engine import Engine
-from littoral.twin.errors import NotFound, NotModifiable, PolicyIdNotSettable
-from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, Outcome, View
+from littoral.twin.errors import PolicyIdNotSettable, PreconditionFailed
+from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, IfEqual, Outcome
 from littoral.twin.policies import PolicyBook
-from littoral.twin.tags import check_conditions, check_read, etag_of, headers_of
+from littoral.twin.policy_creation import CreationRules
+from littoral.twin.policy_errors import PolicyConflict
+from littoral.twin.policy_paths import (
+    Keys,
+    check_parent,
+    denied,
+    is_made,
+    methods_of,
+    missing,
+    resource_of,
+    value_at,
+)
+from littoral.twin.policy_placeholders import fill, fill_policy
+from littoral.twin.policy_reads import PolicyReads
+from littoral.twin.policy_rules import (
+    check_creator,
+    check_imports,
+    check_keeps_write,
+    check_removal,
+    locked_out,
+    settled,
+)
+from littoral.twin.policy_settings import PolicySettings
+from littoral.twin.protocol_errors import UnknownPath
+from littoral.twin.tags import check_conditions, etag_of, headers_of
 
 
-class PolicyCommands:
+class PolicyCommands(PolicyReads):
     """What can be done to policies; a policy guards itself with its ``policy:/`` resources."""
 
-    def __init__(self, engine: Engine, book: PolicyBook) -> None:
-        self._engine = engine
-        self._book = book
+    def __init__(
+        self, engine: Engine, book: PolicyBook, clock: Clock, settings: PolicySettings
+    ) -> None:
+        super().__init__(engine, book)
+        self._clock = clock
+        self._settings = settings
+        self.creation = CreationRules(settings)
 
-    def load(self, policy_id: str) -> Hot:
-        """The policy's state; raise `InvalidId` if no policy can be called so."""
-        return self._engine.load("policy:" + parse_policy_id(policy_id))
+    def create(
+        self,
+        caller: Caller,
+        policy_id: str,
+        document: object,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Outcome:
+        """Create a policy that must not exist; raise `PolicyConflict` if it does."""
+        if self.load(policy_id).exists:
+            raise PolicyConflict(
+                f"policy {policy_id} exists already.", hint="Modify it, or choose another id."
+            )
+        return self.put(caller, policy_id, "/", document, conditions=conditions)
 
     def put(
         self,
@@ -38,74 +83,27 @@ class PolicyCommands:
         """Create or replace a policy, or what is at ``path`` of it.
 
         Raises:
-            NotFound, NotModifiable, InvalidPolicy and its kin, PreconditionFailed.
+            NotFound, NotModifiable, InvalidPolicy and its kin, PreconditionFailed,
+            PolicyNotCreatable, EntryReferenced, ImportReferenced, PlaceholderNotResolvable.
         """
-        keys = keys_of(path)
+        now_ms = self._clock.now_ms()
+        keys = self._filled(keys_of(path), caller, now_ms)
         merge.check_depth(value)
         hot = self.load(policy_id)
         current = hot.document()
-        if current is None and keys:
-            raise _policy_missing(policy_id, keys)
-        if current is not None:
-            if not self._book.may(caller, WRITE, "policy:" + _path(keys), hot):
-                raise _policy_denied(policy_id, keys)
-            _check_parent(current, keys, policy_id)
+        if current is None:
+            return self._create(caller, hot, keys, value, conditions)
+        self._check_write(caller, hot, keys)
+        check_parent(current, keys, policy_id)
         check_conditions(conditions, keys, current, hot.revision, group="policies")
-        if not keys and isinstance(value, dict) and value.get("policyId", policy_id) != policy_id:
-            raise PolicyIdNotSettable(f"the body names another policy than {policy_id}.")
-        created = current is None or not documents.exists(current, keys)
-        after = merge.put_at({} if current is None else current, keys, value)
-        policy = parse_policy(after, policy_id=policy_id)
-        stored = policy.to_json()
-        kind = "policy.created" if current is None else "policy.modified"
-        record = self._engine.write(
-            hot, RecordClass.STATE, kind, "/", json.encode(stored), headers=headers_of(caller)
-        )
-        now = pointer.get(stored, keys)
-        return Outcome(
-            created, record.revision, now if created else None, etag_of(keys, now, record.revision)
-        )
-
-    def retrieve(
-        self,
-        caller: Caller,
-        policy_id: str,
-        path: str = "/",
-        *,
-        at_revision: int | None = None,
-        conditions: Conditions = NO_CONDITIONS,
-    ) -> View:
-        """Read a policy, or what is at ``path`` of it, cut down to what the caller may READ."""
-        keys = keys_of(path)
-        hot = self.load(policy_id)
-        enforcer = self._book.enforcer(policy_id)
-        if enforcer is None:
-            raise _policy_missing(policy_id, keys)
-        if at_revision is not None:
-            hot = self._engine.at_revision(hot.entity, at_revision)
-        value = self._readable_policy(caller, hot, keys, policy_id)
-        if value is None:
-            raise _policy_missing(policy_id, keys)
-        tag = etag_of(keys, value, hot.revision)
-        check_read(conditions, tag, group="policies")
-        return View(value, hot.revision, hot.created_ms, hot.modified_ms, tag)
-
-    def _readable_policy(
-        self, caller: Caller, hot: Hot, keys: tuple[str, ...], policy_id: str
-    ) -> object | None:
-        try:
-            value = pointer.get(hot.document(), keys)
-        except KeyError:
-            return None
-        enforcer = self._book.enforcer(policy_id)
-        assert enforcer is not None
-        if caller.unrestricted:
-            return value
-        resource = "policy:" + _path(keys)
-        if not enforcer.may_partly(caller.subjects, READ, resource):
-            return None
-        keep = () if keys else ("policyId",)
-        return enforcer.trim(caller.subjects, READ, value, resource, keep=keep)
+        value = fill_policy(keys, value, caller.subject, now_ms)
+        _check_body_id(policy_id, keys, value)
+        created = is_made(current, keys, value)
+        before = load_policy(current, policy_id=policy_id)
+        after = self._changed(before, keys, merge.put_at(hot.document(), keys, value))
+        self._check_change(caller, after, keys, conditions)
+        after = settled(after, before, self._settings, now_ms)
+        return self._store(caller, hot, after, keys, created=created, conditions=conditions)
 
     def delete(
         self,
@@ -116,65 +114,128 @@ class PolicyCommands:
         conditions: Conditions = NO_CONDITIONS,
     ) -> Outcome:
         """Delete a policy, or one part of it. Things that name it become unreachable."""
-        keys = keys_of(path)
+        keys = self._filled(keys_of(path), caller, self._clock.now_ms())
         hot = self.load(policy_id)
         current = hot.document()
         if current is None:
-            raise _policy_missing(policy_id, ())
-        if not self._book.may(caller, WRITE, "policy:" + _path(keys), hot):
-            raise _policy_denied(policy_id, keys)
-        if not documents.exists(current, keys):
-            raise _policy_missing(policy_id, keys)
+            raise missing(policy_id, ())
+        self._check_write(caller, hot, keys)
+        if "DELETE" not in methods_of(keys):
+            raise UnknownPath(f"policies have nothing at {path[:200]!r} that can be deleted.")
+        if not _is_there(current, keys):
+            raise missing(policy_id, keys)
         check_conditions(conditions, keys, current, hot.revision, group="policies")
+        if not keys:
+            record = self._engine.write(
+                hot, RecordClass.STATE, "policy.deleted", "/", b"", headers=headers_of(caller)
+            )
+            return Outcome(created=False, revision=record.revision, seq=record.seq)
+        before = load_policy(current, policy_id=policy_id)
+        after = self._changed(before, keys, merge.delete_at(hot.document(), keys))
+        self._check_change(caller, after, keys, conditions)
+        stored = self._store(caller, hot, after, (), created=False, conditions=NO_CONDITIONS)
+        return Outcome(created=False, revision=stored.revision, seq=stored.seq)
+
+    def checked_new(
+        self, caller: Caller, policy_id: str, document: object, conditions: Conditions
+    ) -> Policy:
+        """The policy that ``document`` would be if ``caller`` created it; nothing is written."""
+        now_ms = self._clock.now_ms()
+        self.creation.check(caller, "policy", policy_id)
+        document = fill_policy((), document, caller.subject, now_ms)
+        _check_body_id(policy_id, (), document)
+        policy = settled(parse_policy(document, policy_id=policy_id), None, self._settings, now_ms)
+        check_imports(self._book, caller, policy, ())
+        if not conditions.allow_policy_lockout:
+            check_creator(self._book, caller, policy)
+        return policy
+
+    def replace(self, caller: Caller, hot: Hot, after: Policy, keys: Keys) -> Outcome:
+        """Write ``after`` for an action that the caller may do without WRITE."""
+        try:
+            after = parse_policy(after.to_json(), policy_id=hot.id)
+        except PolicyLockedOut as e:
+            raise locked_out(e, keys) from e
+        return self._store(caller, hot, after, (), created=False, conditions=NO_CONDITIONS)
+
+    def _create(
+        self, caller: Caller, hot: Hot, keys: Keys, value: object, conditions: Conditions
+    ) -> Outcome:
         if keys:
-            after = parse_policy(merge.delete_at(current, keys), policy_id=policy_id).to_json()
-            kind, value = "policy.modified", json.encode(after)
-        else:
-            kind, value = "policy.deleted", b""
+            raise missing(hot.id, keys[:2] if len(keys) > 2 else keys)
+        check_conditions(conditions, keys, None, hot.revision, group="policies")
+        policy = self.checked_new(caller, hot.id, value, conditions)
+        return self._store(caller, hot, policy, (), created=True, conditions=NO_CONDITIONS)
+
+    def _store(
+        self,
+        caller: Caller,
+        hot: Hot,
+        policy: Policy,
+        keys: Keys,
+        *,
+        created: bool,
+        conditions: Conditions,
+    ) -> Outcome:
+        stored = policy.to_json()
+        if conditions.if_equal is not IfEqual.UPDATE and stored == hot.document():
+            raise PreconditionFailed(
+                "the value is the same already.",
+                code="policies:precondition.failed",
+                hint="Nothing was written.",
+            )
+        kind = "policy.modified" if hot.exists else "policy.created"
         record = self._engine.write(
-            hot, RecordClass.STATE, kind, "/", value, headers=headers_of(caller)
+            hot, RecordClass.STATE, kind, "/", json.encode(stored), headers=headers_of(caller)
         )
-        return Outcome(created=False, revision=record.revision)
+        now = value_at(stored, keys)
+        tag = etag_of(keys, now, record.revision)
+        return Outcome(created, record.revision, now if created else None, tag, seq=record.seq)
+
+    def _changed(self, before: Policy, keys: Keys, document: object) -> Policy:
+        """What a change makes of a policy, if it may be."""
+        if keys and isinstance(document, dict):
+            # First, because what is referred to and gone makes the policy invalid, too.
+            check_removal(before, load_policy(document, policy_id=before.id), keys)
+        try:
+            return parse_policy(document, policy_id=before.id)
+        except PolicyLockedOut as e:
+            raise locked_out(e, keys) from e
+
+    def _check_change(
+        self, caller: Caller, after: Policy, keys: Keys, conditions: Conditions
+    ) -> None:
+        check_imports(self._book, caller, after, keys)
+        if not conditions.allow_policy_lockout:
+            check_keeps_write(self._book, caller, after, keys)
+
+    def _check_write(self, caller: Caller, hot: Hot, keys: Keys) -> None:
+        if not self._book.may(caller, WRITE, resource_of(keys), hot):
+            raise denied(hot.id, keys)
+
+    def _filled(self, keys: Keys, caller: Caller, now_ms: int) -> Keys:
+        """The place, with placeholders of the subject that it may name replaced."""
+        match keys:
+            case ("entries", label, "subjects", subject) if "{{" in subject:
+                return ("entries", label, "subjects", fill(subject, caller.subject, now_ms))
+            case _:
+                return keys
 
 
-def _path(keys: tuple[str, ...]) -> str:
-    return pointer.render(keys) if keys else "/"
+def _is_there(current: Document, keys: Keys) -> bool:
+    try:
+        found = value_at(current, keys)
+    except KeyError:
+        return False
+    # What stands in for nothing cannot be taken away.
+    return bool(found) or (keys[:1] != ("imports",) and keys[-1:] != ("references",))
 
 
-def _check_parent(current: object, keys: tuple[str, ...], policy_id: str) -> None:
-    """Raise if what would hold ``keys`` is missing: an entry is not made by the way."""
-    if len(keys) >= 3 and not documents.exists(current, keys[:2]):
-        raise _policy_missing(policy_id, keys[:2])
-
-
-def _policy_missing(policy_id: str, keys: tuple[str, ...]) -> LittoralError:
-    return NotFound(
-        f"policy {policy_id} has nothing at {pointer.render(keys)}, or you may not read it.",
-        code=f"policies:{_policy_noun(keys)}.notfound",
-        hint="Check the id and your READ permission on policy:/.",
-    )
-
-
-def _policy_denied(policy_id: str, keys: tuple[str, ...]) -> LittoralError:
-    return NotModifiable(
-        f"you may not write {pointer.render(keys)} of policy {policy_id}.",
-        code=f"policies:{_policy_noun(keys)}.notmodifiable",
-        hint="Ask for WRITE on policy:/ in it.",
-    )
-
-
-def _policy_noun(keys: tuple[str, ...]) -> str:
-    """Ditto's name of the part at ``keys``, as it stands in error codes."""
-    match keys:
-        case ("entries", _, "subjects" | "resources" as part):
-            return part
-        case ("entries", _, "subjects" | "resources" as part, *_):
-            return part.removesuffix("s")
-        case ("entries", _, *_):
-            return "entry"
-        case ("imports",):
-            return "imports"
-        case ("imports", *_):
-            return "import"
-        case _:
-            return "policy"
+def _check_body_id(policy_id: str, keys: Keys, value: object) -> None:
+    if not keys and isinstance(value, dict) and value.get("policyId", policy_id) != policy_id:
+        if not isinstance(value["policyId"], str):
+            raise InvalidPolicyId("'policyId' is not a text.")
+        raise PolicyIdNotSettable(
+            f"the body names another policy than {policy_id}.",
+            hint="Leave 'policyId' out, or send it to its own address.",
+        )

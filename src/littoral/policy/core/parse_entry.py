@@ -222,10 +222,19 @@ def _resource(key: str, value: object, where: str) -> Resource:
             f"resource {key!r} of {where} has an unknown member {min(unknown)!r}.",
             hint="It may have 'grant' and 'revoke'.",
         )
-    tokens = (kind + ":", *pointer.render(keys).split("/")[1:]) if keys else (kind + ":",)
+    tokens = (kind + ":", *pointer.render(_one_key(keys)).split("/")[1:]) if keys else (kind + ":",)
     where = f"resource {key!r} of {where}"
     grant = _permissions(effects.get("grant"), "grant", where)
     return Resource(key, tokens, grant, _permissions(effects.get("revoke"), "revoke", where))
+
+
+def _one_key(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The path of a resource of a policy, whose last key has slashes: ``…/resources/thing:/a/b``."""
+    match keys:
+        case ("entries", label, "resources", kind, *rest) if kind.endswith(":"):
+            return ("entries", label, "resources", "/".join((kind, *rest)) + ("" if rest else "/"))
+        case _:
+            return keys
 
 
 def _permissions(value: object, name: str, where: str) -> tuple[str, ...]:
