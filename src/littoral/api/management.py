@@ -5,19 +5,22 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from littoral.api.answers import NDJSON, Answer, Stream, json_answer
+from littoral.api.answers import NDJSON, Answer, Stream, empty_answer, json_answer
 from littoral.api.apikeys import ApiKeyRoutes
 from littoral.api.apply import Applier
 from littoral.api.auth import caller_of, require_admin
 from littoral.api.errors import InvalidManifest, MethodNotAllowed, RouteMissing
+from littoral.api.mailbox import MailboxRoutes
 from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX, SCAN_IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.api.users import UserRoutes
 from littoral.identity import Identity
 from littoral.kernel import time as instants
 from littoral.kernel import wire
 from littoral.kernel.errors import InvalidHeader
 from littoral.log import RecordClass
+from littoral.registry import NotRegistered
 
 T = TypeVar("T")
 
@@ -39,6 +42,8 @@ class ManagementRoutes:
         self._parts = parts
         self._applier = Applier(parts)
         self._api_keys = ApiKeyRoutes(parts)
+        self._users = UserRoutes(parts)
+        self._mailbox = MailboxRoutes(parts)
 
     async def handle(
         self, request: Request, identity: Identity, rest: tuple[str, ...]
@@ -57,11 +62,34 @@ class ManagementRoutes:
             case ("apikeys", *below):
                 require_admin(identity)
                 return await self._api_keys.handle(request, tuple(below))
+            case ("users", *below):
+                require_admin(identity)
+                return await self._users.handle(request, tuple(below))
+            case ("tenants", _) | ("devices", _, _) | ("sites", _):
+                _only(request, "DELETE")
+                require_admin(identity)
+                return await self._delete(*rest)
+            case ("things", thing_id, "mailbox", *below):
+                caller = caller_of(identity)
+                return await self._mailbox.handle(request, caller, thing_id, tuple(below))
             case ("things" | "tenants" | "devices" | "sites" | "status" as name,):
                 _only(request, "GET")
                 return self._read(name, request, identity)
             case _:
                 raise RouteMissing("there is nothing at this address.", hint=f"See {_V1_NAMES}.")
+
+    async def _delete(self, kind: str, *names: str) -> Answer:
+        """Remove a tenant without devices, a device (its thing stays), or a site."""
+        registry = self._parts.registry
+        match kind:
+            case "tenants":
+                registry.delete_tenant(*names)
+            case "devices":
+                registry.delete_device(*names)
+            case _:
+                registry.delete_site(*names)
+        await self._parts.log.wait()
+        return empty_answer(204)
 
     def _read(self, name: str, request: Request, identity: Identity) -> Answer:
         if name == "things":
@@ -173,6 +201,12 @@ class ManagementRoutes:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise InvalidManifest(f"this is not a token request: {str(e)[:200]}.") from e
         parts = self._parts
+        for tenant in wanted.tenants or ():
+            if parts.registry.tenant(tenant) is None:
+                raise NotRegistered(
+                    f"there is no tenant {tenant!r} that the site could be given.",
+                    hint="Apply the tenant first; littoral get tenants lists them.",
+                )
         issued = parts.registry.issue_token(wanted.site, wanted.tenants, ttl_ms=wanted.ttl_s * 1000)
         await parts.log.wait()
         expires_ms = parts.clock.now_ms() + wanted.ttl_s * 1000
@@ -188,7 +222,7 @@ class ManagementRoutes:
         )
 
 
-_V1_NAMES = "apikeys, apply, devices, sites, status, tenants, things and tokens"
+_V1_NAMES = "apikeys, apply, devices, sites, status, tenants, things, tokens and users"
 
 
 def _only(request: Request, method: str) -> None:
