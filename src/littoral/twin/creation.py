@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import namespace_of, parse_policy_id
-from littoral.policy import WRITE, own_policy, parse_policy
+from littoral.policy import WRITE, own_policy
 from littoral.twin.core import document as documents
 from littoral.twin.core.document import Document
 from littoral.twin.errors import (
     InvalidThing,
     PlaceholderNotSupported,
+    PlaceholderUnknownField,
     PolicyConflicting,
     PolicyInvalid,
     ThingIdNotDeletable,
@@ -100,9 +101,11 @@ class Creation:
             The seq of the policy's record; 0 if none was made.
 
         Raises:
-            ThingNotCreatable, NotModifiable, and what putting a policy may raise.
+            NotCreatable, ThingNotCreatable, NotModifiable, and what putting a policy may raise.
         """
         thing_id = str(draft.content["thingId"])
+        self._policies.creation.check(caller, "thing", thing_id, draft.content.get("definition"))
+        self._policies.creation.check(caller, "thing", thing_id, draft.content.get("definition"))
         if draft.named:
             self.check_policy(caller, draft.policy_id, thing_id)
             return 0
@@ -111,20 +114,15 @@ class Creation:
                 f"the policy {draft.policy_id} that the thing would get exists already.",
                 hint="Name it as policyId to use it, or give another policyId.",
             )
-        document = self._policy(caller, draft)
-        preview = self._book.compiled(parse_policy(document, policy_id=draft.policy_id))
+        policy = self._policies.checked_new(
+            caller, draft.policy_id, self._policy(caller, draft), conditions
+        )
+        preview = self._book.compiled(policy, namespace_of(thing_id))
         if not caller.unrestricted and not preview.may(caller.subjects, WRITE, "thing:/"):
             raise self._forbidden(
                 "thing", f"you may not write things of the new policy {draft.policy_id}."
             )
-        outcome = self._policies.put(
-            caller,
-            draft.policy_id,
-            "/",
-            document,
-            conditions=Conditions(allow_policy_lockout=conditions.allow_policy_lockout),
-        )
-        return outcome.seq or outcome.policy_seq
+        return self._policies.adopt(caller, policy).seq
 
     def _policy(self, caller: Caller, draft: Draft) -> Document:
         if draft.inline is not None:
@@ -142,7 +140,12 @@ class Creation:
         if "{{" not in text:
             return parse_policy_id(text)
         found = _REFERENCE.fullmatch(text.strip())
-        if found is None or found["field"] != "policyId":
+        if found is not None and found["field"].strip("/") != "policyId":
+            raise PlaceholderUnknownField(
+                f"{found['field'][:80]!r} of a thing cannot be referred to.",
+                hint="Write {{ ref:things/<thingId>/policyId }}.",
+            )
+        if found is None:
             raise PlaceholderNotSupported(
                 f"{text[:200]!r} is no reference to a policy.",
                 hint="Write {{ ref:things/<thingId>/policyId }}.",

@@ -153,7 +153,13 @@ class InvalidAttributePointer(InvalidPointer):
 class PlaceholderNotSupported(LittoralError):
     """A reference in ``_copyPolicyFrom`` does not name the policyId of a thing."""
 
-    code = "placeholder:reference.notsupported"
+    code = "placeholder:placeholder.reference.notsupported"
+
+
+class PlaceholderUnknownField(LittoralError):
+    """A reference in ``_copyPolicyFrom`` names a field of a thing that is not its policyId."""
+
+    code = "placeholder:placeholder.reference.unknownfield"
 
 
 class FeatureDefinitionEmpty(LittoralError):

@@ -150,6 +150,12 @@ class PolicyCommands(PolicyReads):
             check_creator(self._book, caller, policy)
         return policy
 
+    def adopt(self, caller: Caller, policy: Policy) -> Outcome:
+        """Write a policy that `checked_new` gave: it comes along with a thing."""
+        hot = self.load(policy.id)
+        assert not hot.exists, "checked in the same turn of the loop"
+        return self._store(caller, hot, policy, (), created=True, conditions=NO_CONDITIONS)
+
     def replace(self, caller: Caller, hot: Hot, after: Policy, keys: Keys) -> Outcome:
         """Write ``after`` for an action that the caller may do without WRITE."""
         try:
