@@ -17,6 +17,7 @@ from littoral.twin.model import (
     IfEqual,
     MetadataPut,
     Outcome,
+    TwinSettings,
     TwinStatistics,
     View,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "NotFound",
     "Outcome",
     "ThingIdNotSettable",
+    "TwinSettings",
     "TwinStatistics",
     "Twins",
     "View",

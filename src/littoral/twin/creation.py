@@ -105,7 +105,6 @@ class Creation:
         """
         thing_id = str(draft.content["thingId"])
         self._policies.creation.check(caller, "thing", thing_id, draft.content.get("definition"))
-        self._policies.creation.check(caller, "thing", thing_id, draft.content.get("definition"))
         if draft.named:
             self.check_policy(caller, draft.policy_id, thing_id)
             return 0

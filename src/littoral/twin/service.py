@@ -16,6 +16,7 @@ from littoral.twin.core.document import Document
 from littoral.twin.core.state import Hot, unpack
 from littoral.twin.door import DeviceDoor
 from littoral.twin.engine import SPACE, Engine
+from littoral.twin.fields import Fields
 from littoral.twin.model import (
     HOT_ENTITIES_MAX,
     NO_CONDITIONS,
@@ -31,6 +32,7 @@ from littoral.twin.policy_actions import PolicyActions
 from littoral.twin.policy_commands import PolicyCommands
 from littoral.twin.policy_expiry import Listener, PolicyExpiry
 from littoral.twin.policy_settings import PolicySettings
+from littoral.twin.selection import Selection
 
 _LIST_CHUNK = 500
 
@@ -54,6 +56,7 @@ class Twins:
         self.policies = PolicyCommands(self.engine, self.book, clock, settings)
         self.actions = PolicyActions(self.policies, self.book, clock, settings)
         self.things = ThingCommands(self.engine, self.book, self.policies, clock, thing_settings)
+        self._selection = Selection(self.things, self.policies)
         self._log = log
         self._registry = registry
         self._clock = clock
@@ -118,6 +121,18 @@ class Twins:
         return self.things.retrieve(
             caller, thing_id, path, at_revision=at_revision, at_ms=at_ms, conditions=conditions
         )
+
+    def select(
+        self,
+        caller: Caller,
+        view: View,
+        tree: Fields,
+        *,
+        path: str = "/",
+        context: object = None,
+    ) -> object:
+        """`Selection.select`: what of a thing that was read at ``path`` the selector names."""
+        return self._selection.select(caller, view, tree, path=path, context=context)
 
     def readable(
         self, caller: Caller, document: Document, path: str, *, policy_id: str | None = None
