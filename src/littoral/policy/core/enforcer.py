@@ -176,6 +176,23 @@ class Enforcer:
             }
         return self._readers
 
+    def reading(self) -> Mapping[str, list[tuple[str, bool]]]:
+        """For each of `readers`, its rules about READ of things: path (``attributes/a``), granted.
+
+        With these alone a copy of what is decided here can be kept elsewhere: the deepest rule at or
+        above a leaf decides, and at equal depth a revoke wins.
+        """
+        return {
+            subject: [
+                ("/".join(rule.tokens[1:]), allows)
+                for _, rule in self._rules[subject]
+                if rule.tokens[0] == "thing:"
+                for allows, permissions in ((True, rule.grant), (False, rule.revoke))
+                if READ in permissions
+            ]
+            for subject in self.readers()
+        }
+
     def explain(
         self, subjects: frozenset[str], permission: str, resource: str, *, partly: bool = False
     ) -> Explanation:
