@@ -30,9 +30,11 @@ from littoral.eventing import (
 from littoral.kernel import json
 from littoral.kernel import time as instants
 from littoral.kernel.errors import LittoralError
+from littoral.kernel.ids import parse_thing_id
 from littoral.policy import WRITE
 from littoral.twin import Caller, Conditions, NotFound, Twins
-from littoral.twin.live import encode_payload
+from littoral.twin.live import decode_payload, encode_payload, parse_message_path
+from littoral.twin.protocol import Envelope
 
 CLAIM = "claim"
 """The subject of claim messages, which need no permission."""
@@ -211,6 +213,24 @@ def message_headers(raw: Mapping[str, object], *, claim: bool = False) -> Signal
         return parse_headers(raw, channel="live")
     bounded = {name: value for name, value in raw.items() if name != "timeout"}
     return msgspec.structs.replace(parse_headers(bounded, channel="live"), timeout_s=timeout_s)
+
+
+def message_of(envelope: Envelope) -> Message:
+    """A message as an envelope has it, yet without what `MessageDesk.send` fills in.
+
+    Raises:
+        InvalidId, InvalidMessagePath, InvalidMessage.
+    """
+    content_type = str(envelope.headers.get("content-type", "application/json"))
+    address = parse_message_path(envelope.path)
+    return Message(
+        thing_id=parse_thing_id(envelope.topic.entity_id),
+        subject=address.subject,
+        payload=decode_payload(envelope.value, content_type),
+        content_type=content_type,
+        feature=address.feature,
+        direction=Direction(address.direction),
+    )
 
 
 def check_may_send(twins: Twins, caller: Caller, message: Message) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from littoral.api.answers import Answer, Stream, problem_answer, send_answer, send_stream
 from littoral.api.auth import Authenticator
+from littoral.api.cloudevents import CloudEventRoutes
 from littoral.api.commands import Commands
 from littoral.api.delivery import MessageDesk
 from littoral.api.docs import document_routes
@@ -59,17 +60,19 @@ class Door:
         self._streams = ThingStreams(parts, self._feeds)
         self._commands = Commands(parts)
         self._management = ManagementRoutes(parts)
+        desk = MessageDesk(parts)
         self._api_2: Api2 = {
             "things": ThingRoutes(
                 self._commands,
                 ThingListing(parts.twins),
-                MessageRoutes(MessageDesk(parts)),
+                MessageRoutes(desk),
                 self._streams,
                 Migration(self._commands, parts.clock),
                 self.new_id,
             ),
             "policies": PolicyRoutes(parts.twins),
             "whoami": WhoAmI(),
+            "cloudevents": CloudEventRoutes(parts, self._commands, desk),
         }
         self._open: Open = {
             **operation_routes(parts, self._authenticator, self.statistics),

@@ -157,6 +157,24 @@ class LiveNotCreatable(LittoralError, HasStatus):
     status = 405
 
 
+class CloudEventUnparsable(LittoralError):
+    """The request is no CloudEvent of version 1.0: an attribute is missing, or the body is no JSON."""
+
+    code = "cloudevent.unparsable"
+
+
+class CloudEventPayloadMissing(LittoralError):
+    """The CloudEvent has no data."""
+
+    code = "cloudevent.payload.missing"
+
+
+class CloudEventSchemaNotSupported(LittoralError):
+    """The CloudEvent names a schema of its data that is not the Ditto Protocol's."""
+
+    code = "cloudevent.dataschema.unsupported"
+
+
 class PeerGone(Exception):
     """The caller hung up; not an error, nobody is left to be told."""
 
@@ -165,6 +183,12 @@ class InvalidManifest(LittoralError):
     """A manifest has an unknown kind, an unknown field, or a value of the wrong type."""
 
     code = "littoral.manifest.invalid"
+
+
+class InvalidBody(LittoralError):
+    """The body of a request lacks a member, has an unknown one, or one of the wrong type."""
+
+    code = "littoral.body.invalid"
 
 
 class FilterNotSupported(LittoralError):

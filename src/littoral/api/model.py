@@ -14,6 +14,9 @@ HEADER_BYTES_MAX = 16 * 1024
 BODY_BYTES_MAX = 64 * 1024
 """Body of a request that is neither a thing, a policy nor a message."""
 
+CLOUD_EVENT_BYTES_MAX = 256 * 1024
+"""Body of a CloudEvent: a thing or a message with its envelope."""
+
 DISCARD_BYTES_MAX = 8 * 1024 * 1024
 """How much of a body that is too large is still taken in, and thrown away, so that its sender reads
 the refusal: a connection that is closed with unread bytes is reset, and the refusal lost."""
