@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from littoral.api import ApiParts, NodeInfo, build_app
-from littoral.eventing import Inbox, Router
+from littoral.eventing import Inbox, Mailbox, Router
 from littoral.identity import Identities
 from littoral.kernel.ids import NodeId
 from littoral.log import Log
@@ -75,12 +75,14 @@ class Node:
         )
         self.twins = Twins(self.log, self.registry, self.clock)
         self.inbox = Inbox(self.clock)
+        self.mailbox = Mailbox(self.log, self.inbox, self.clock, self.entropy)
         self.parts = ApiParts(
             twins=self.twins,
             registry=self.registry,
             identities=Identities(self.registry, self.clock, self.entropy),
             router=Router(self.log),
             inbox=self.inbox,
+            mailbox=self.mailbox,
             log=self.log,
             clock=self.clock,
             entropy=self.entropy,
