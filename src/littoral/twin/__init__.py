@@ -9,7 +9,7 @@ Invariant: no command returns before what it did is durable; a `DeviceDoor` leav
 
 from littoral.twin.core.state import SILENT_KINDS
 from littoral.twin.door import DeviceDoor
-from littoral.twin.errors import NotFound, ThingIdNotSettable
+from littoral.twin.errors import NotFound, PolicyIdNotSettable, ThingIdNotSettable
 from littoral.twin.model import (
     NO_CONDITIONS,
     Caller,
@@ -21,7 +21,11 @@ from littoral.twin.model import (
     TwinStatistics,
     View,
 )
+from littoral.twin.policy_expiry import SubjectDeletion
+from littoral.twin.policy_paths import policy_methods
+from littoral.twin.policy_settings import CreationRule, PolicySettings
 from littoral.twin.service import Twins
+from littoral.twin.standing import Standing, Standings
 from littoral.twin.tags import etag_of
 
 __all__ = [
@@ -29,15 +33,22 @@ __all__ = [
     "SILENT_KINDS",
     "Caller",
     "Conditions",
+    "CreationRule",
     "DeviceDoor",
     "IfEqual",
     "MetadataPut",
     "NotFound",
     "Outcome",
+    "PolicyIdNotSettable",
+    "PolicySettings",
+    "Standing",
+    "Standings",
+    "SubjectDeletion",
     "ThingIdNotSettable",
     "TwinSettings",
     "TwinStatistics",
     "Twins",
     "View",
     "etag_of",
+    "policy_methods",
 ]

@@ -33,6 +33,7 @@ from littoral.twin.policy_commands import PolicyCommands
 from littoral.twin.policy_expiry import Listener, PolicyExpiry
 from littoral.twin.policy_settings import PolicySettings
 from littoral.twin.selection import Selection
+from littoral.twin.standing import Standings
 
 _LIST_CHUNK = 500
 
@@ -51,6 +52,7 @@ class Twins:
         thing_settings: TwinSettings = TwinSettings(),  # noqa: B008  # frozen
     ) -> None:
         self.engine = Engine(log, hot_max=hot_max)
+        self.standings = Standings(self.engine)
         self.book = PolicyBook(self.engine, clock, settings)
         self._expiry = PolicyExpiry(self.engine, self.book, clock, settings)
         self.policies = PolicyCommands(self.engine, self.book, clock, settings)
