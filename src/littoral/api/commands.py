@@ -6,7 +6,6 @@ waited for: durability, acknowledgements, and the device itself on the live chan
 
 import asyncio
 import contextlib
-import dataclasses
 
 import msgspec
 
@@ -34,7 +33,7 @@ from littoral.kernel.ids import parse_policy_id, parse_thing_id
 from littoral.log import LogFull
 from littoral.twin import Caller, Conditions, Outcome, View
 from littoral.twin import fields as selectors
-from littoral.twin.protocol import ABSENT, Action, Command, InvalidEnvelope
+from littoral.twin.protocol import ABSENT, Action, Command, InvalidEnvelope, policy_action
 
 
 class Commands:
@@ -62,6 +61,8 @@ class Commands:
         """
         if command.action is Action.RETRIEVE:
             return self._retrieve(caller, command, headers)
+        if command.action is Action.CHECK:
+            return Result(200, self._policies.check_permissions(caller, command.value))
         outcome = (
             self._change_thing(caller, command, headers)
             if command.group == "things"
@@ -191,10 +192,14 @@ class Commands:
     def _change_policy(self, caller: Caller, command: Command, headers: SignalHeaders) -> Outcome:
         policies, one, path = self._policies, command.entity_id, command.path
         conditions = headers.conditions
+        action = policy_action(path)
+        if action is not None:
+            return self._twins.actions.act(
+                caller, one, action.name, label=action.label, body=command.value
+            )
         match command.action:
             case Action.CREATE:
-                only_new = dataclasses.replace(conditions, if_none_match="*")
-                return policies.put(caller, one, path, command.value, conditions=only_new)
+                return policies.create(caller, one, command.value, conditions=conditions)
             case Action.MODIFY:
                 return policies.put(caller, one, path, command.value, conditions=conditions)
             case Action.DELETE:
@@ -267,6 +272,8 @@ class Commands:
                 command.entity_id,
                 command.path,
                 at_revision=headers.at_revision,
+                at_ms=headers.at_ms,
+                resolved=headers.policy_view == "resolved",
                 conditions=headers.conditions,
             )
             seq = self._policies.load(command.entity_id).last_seq

@@ -27,10 +27,11 @@ from littoral.api.messages import MessageRoutes
 from littoral.api.migration import Migration
 from littoral.api.ops import operation_routes
 from littoral.api.parts import ApiParts
+from littoral.api.permissions import PermissionRoutes, WhoAmI
 from littoral.api.policies import PolicyRoutes
 from littoral.api.ports import AsgiApp, Receive, Scope, Send
 from littoral.api.request import Request
-from littoral.api.roots import Api2, Open, WhoAmI
+from littoral.api.roots import Api2, Open
 from littoral.api.sse import ThingStreams
 from littoral.api.things import ThingRoutes
 from littoral.api.websocket import SocketRoutes
@@ -70,8 +71,9 @@ class Door:
                 Migration(self._commands, parts.clock),
                 self.new_id,
             ),
-            "policies": PolicyRoutes(parts.twins),
+            "policies": PolicyRoutes(self._commands, self.new_id),
             "whoami": WhoAmI(),
+            "checkPermissions": PermissionRoutes(self._commands),
             "cloudevents": CloudEventRoutes(parts, self._commands, desk),
         }
         self._open: Open = {

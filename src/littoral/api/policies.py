@@ -1,84 +1,101 @@
-"""Ditto's /api/2/policies: whole policies and the parts of their entries."""
+"""Ditto's /api/2/policies: whole policies, every part of them, and the actions."""
 
-from littoral.api.answers import Answer, empty_answer, json_answer
-from littoral.api.errors import MethodNotAllowed, NotSupported, RouteMissing
-from littoral.api.expectation import Expectation, command_expectation, conditions_of
-from littoral.api.model import TIMEOUT_S_MAX
+from collections.abc import Callable
+
+from littoral.api.answers import Answer
+from littoral.api.commands import Commands
+from littoral.api.errors import MethodNotAllowed, RouteMissing, UnsupportedMediaType
 from littoral.api.request import Request
-from littoral.kernel.ids import PolicyId, parse_policy_id
+from littoral.api.signals import headers_of
+from littoral.api.things import DEFAULT_NAMESPACE, answer_of
+from littoral.kernel import json
+from littoral.kernel.errors import InvalidJson
+from littoral.kernel.ids import parse_namespace
 from littoral.kernel.limits import POLICY_BYTES_MAX
+from littoral.kernel.merge import check_depth
 from littoral.policy import PolicyTooLarge
-from littoral.twin import Caller, Twins
-from littoral.twin import fields as selectors
-from littoral.twin.protocol import UnknownPath, check_path
+from littoral.twin import Caller, PolicyIdNotSettable, policy_methods
+from littoral.twin.protocol import (
+    ABSENT,
+    Action,
+    Command,
+    UnknownPath,
+    check_path,
+    policy_action,
+)
 
 _RESOURCES_AT = 2
 """Where the word ``resources`` stands below a policy: ``entries/<label>/resources``."""
+
+_JSON_TYPES = frozenset(("", "application/json", "application/octet-stream"))
 
 
 class PolicyRoutes:
     """Handles what comes after /api/2/policies."""
 
-    def __init__(self, twins: Twins) -> None:
-        self._twins = twins
+    def __init__(self, commands: Commands, new_id: Callable[[], str]) -> None:
+        self._commands = commands
+        self._new_id = new_id
 
     async def handle(self, request: Request, caller: Caller, rest: tuple[str, ...]) -> Answer:
         """Answer a request; ``rest`` are the segments after ``policies``."""
         if not rest:
-            raise NotSupported(
-                "policies are created by PUT in this release.",
-                hint="PUT /api/2/policies/<policyId>.",
-            )
-        policy_id = parse_policy_id(rest[0])
+            if request.method != "POST":
+                raise MethodNotAllowed(request.method, ("POST",))
+            return await self._create(request, caller)
         path = _path(rest[1:])
+        if policy_action(path) is not None:
+            return await self._act(request, caller, rest[0], path)
+        allowed = policy_methods(path)
+        if not allowed:
+            raise RouteMissing("policies have nothing there.", hint="See /entries/<label>.")
+        value: object = ABSENT
         match request.method:
             case "GET" | "HEAD":
-                return await self._read(request, caller, policy_id, path)
-            case "PUT":
-                return await self._put(request, caller, policy_id, path)
-            case "DELETE":
-                expectation = command_expectation(request)
-                await expectation.of(self._twins.delete_policy(caller, policy_id, path))
-                return empty_answer(204 if expectation.respond else 202)
+                action = Action.RETRIEVE
+            case "PUT" if "PUT" in allowed:
+                action, value = Action.MODIFY, await _body(request)
+            case "DELETE" if "DELETE" in allowed:
+                action = Action.DELETE
             case _:
-                raise MethodNotAllowed(request.method, ("GET", "PUT", "DELETE"))
+                raise MethodNotAllowed(request.method, allowed)
+        command = Command(action, "policies", rest[0], path, value, request.query.get("fields"))
+        return answer_of(request, await self._commands.run(caller, command, headers_of(request)))
 
-    async def _put(
-        self, request: Request, caller: Caller, policy_id: PolicyId, path: str
-    ) -> Answer:
-        expectation = command_expectation(request)
-        conditions = conditions_of(request)
-        value = await request.json_body(POLICY_BYTES_MAX, PolicyTooLarge)
-        outcome = await expectation.of(
-            self._twins.put_policy(caller, policy_id, path, value, conditions=conditions)
-        )
-        if not expectation.respond:
-            return empty_answer(202)
-        if not outcome.created:
-            return empty_answer(204, etag=outcome.etag)
-        answer = json_answer(outcome.value, status=201, etag=outcome.etag)
-        answer.headers["location"] = request.location()
-        return answer
-
-    async def _read(
-        self, request: Request, caller: Caller, policy_id: PolicyId, path: str
-    ) -> Answer:
-        view = await Expectation(TIMEOUT_S_MAX, respond=True).of(
-            self._twins.retrieve_policy(
-                caller,
-                policy_id,
-                path,
-                at_revision=request.number("at-historical-revision", low=1, high=2**62),
-                conditions=conditions_of(request),
+    async def _create(self, request: Request, caller: Caller) -> Answer:
+        headers = headers_of(request)
+        document = await _body(request)
+        if not isinstance(document, dict):
+            raise InvalidJson("a policy is a JSON object.")
+        if "policyId" in document:
+            raise PolicyIdNotSettable(
+                "a policy that is created by POST gets its id from the node.",
+                hint="PUT it to /api/2/policies/<policyId> to choose the id.",
             )
+        namespace = request.query.get("namespace")
+        namespace = DEFAULT_NAMESPACE if namespace is None else parse_namespace(namespace)
+        policy_id = f"{namespace}:{self._new_id()}"
+        command = Command(Action.CREATE, "policies", policy_id, "/", document)
+        result = await self._commands.run(caller, command, headers)
+        return answer_of(request, result, below=f"/{policy_id}")
+
+    async def _act(self, request: Request, caller: Caller, policy_id: str, path: str) -> Answer:
+        if request.method != "POST":
+            raise MethodNotAllowed(request.method, ("POST",))
+        body = await request.body(POLICY_BYTES_MAX, PolicyTooLarge)
+        value = json.decode(body) if body else {}
+        check_depth(value)
+        command = Command(Action.MODIFY, "policies", policy_id, path, value)
+        return answer_of(request, await self._commands.run(caller, command, headers_of(request)))
+
+
+async def _body(request: Request) -> object:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _JSON_TYPES:
+        raise UnsupportedMediaType(
+            f"the body is {media_type[:80]!r}.", hint="Send application/json."
         )
-        value = view.value
-        selected = request.query.get("fields")
-        if selected is not None:
-            if isinstance(value, dict) and path == "/":
-                value = value | {"_revision": view.revision}
-            value = selectors.select(value, selectors.parse(selected))
-        return json_answer(value, etag=view.etag)
+    return await request.json_body(POLICY_BYTES_MAX, PolicyTooLarge)
 
 
 def _path(rest: tuple[str, ...]) -> str:
@@ -89,6 +106,7 @@ def _path(rest: tuple[str, ...]) -> str:
         resource += "/" if resource.endswith(":") else ""
         rest = (*rest[: _RESOURCES_AT + 1], resource)
     try:
+        # '~0' and '~1' are the pointer's own escapes; a slash that came as %2F belongs to a key.
         return check_path("policies", "/" + "/".join(part.replace("/", "~1") for part in rest))
     except UnknownPath as e:
         raise RouteMissing("policies have nothing there.", hint="See /entries/<label>.") from e

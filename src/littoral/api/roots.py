@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from littoral.api.answers import Answer, Stream, json_answer
-from littoral.api.errors import MethodNotAllowed, RouteMissing
+from littoral.api.answers import Answer, Stream
 from littoral.api.request import Request
 from littoral.twin import Caller
 
@@ -25,23 +24,6 @@ class OpenRoutes(Protocol):
     async def handle(self, request: Request, rest: tuple[str, ...]) -> Answer | Stream:
         """Answer a request; ``rest`` are the segments after the root."""
         ...
-
-
-class WhoAmI:
-    """GET /api/2/whoami."""
-
-    async def handle(
-        self, request: Request, caller: Caller, rest: tuple[str, ...]
-    ) -> Answer | Stream:
-        """Say under which subjects the caller is known."""
-        if rest:
-            raise RouteMissing("there is nothing at this address.", hint="See /api/2/whoami.")
-        if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed(request.method, ("GET",))
-        subjects = sorted(caller.subjects)
-        return json_answer(
-            {"defaultSubject": subjects[0] if subjects else "", "subjects": subjects}
-        )
 
 
 Api2 = Mapping[str, Routes]

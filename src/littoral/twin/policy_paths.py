@@ -2,6 +2,7 @@
 
 from littoral.kernel import pointer
 from littoral.kernel.errors import LittoralError
+from littoral.twin.core.paths import keys_of
 from littoral.twin.errors import NotFound, NotModifiable
 
 Keys = tuple[str, ...]
@@ -26,6 +27,11 @@ def noun_of(keys: Keys) -> str:
             return "import"
         case _:
             return "policy"
+
+
+def policy_methods(path: str) -> tuple[str, ...]:
+    """What HTTP can do at a path that `protocol.check_path` gave; empty if there is no such place."""
+    return methods_of(keys_of(path))
 
 
 def methods_of(keys: Keys) -> tuple[str, ...]:

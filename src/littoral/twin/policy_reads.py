@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from littoral.kernel.errors import InvalidId
 from littoral.kernel.ids import parse_policy_id
-from littoral.policy import PERMISSIONS, READ, RESOURCE_TYPES, Enforcer
+from littoral.policy import PERMISSIONS, READ, RESOURCE_TYPES, Enforcer, InvalidPolicyId
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
 from littoral.twin.engine import Engine
@@ -29,12 +29,14 @@ class PolicyReads:
         self._book = book
 
     def load(self, policy_id: str) -> Hot:
-        """The policy's state; raise `InvalidId` if no policy can be called so."""
+        """The policy's state; raise `InvalidPolicyId` if no policy can be called so."""
         entity = "policy:" + policy_id
-        # What is hot was parsed before.
-        if entity in self._engine.hot:
-            return self._engine.load(entity)
-        return self._engine.load("policy:" + parse_policy_id(policy_id))
+        if entity not in self._engine.hot:  # what is hot was parsed before
+            try:
+                parse_policy_id(policy_id)
+            except InvalidId as e:
+                raise InvalidPolicyId(e.message, hint=e.hint) from e
+        return self._engine.load(entity)
 
     def retrieve(
         self,

@@ -62,12 +62,15 @@ class Action(StrEnum):
     MODIFY = "modify"
     MERGE = "merge"
     DELETE = "delete"
+    CHECK = "checkPermissions"
+    """Of policies: what may the sender do? About entities that the value names."""
 
 
 EVENTS = frozenset(("created", "modified", "merged", "deleted", "migrated"))
 """What events say that happened."""
 
 _ACTIONS = {str(action): action for action in Action}
+_OF_SEVERAL = frozenset((Action.RETRIEVE, Action.CHECK))
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -124,7 +127,7 @@ def parse_command(envelope: Envelope) -> Command:
             hint="Send twin commands, policy commands or live messages.",
         )
     action = _ACTIONS.get(topic.action)
-    if action is None:
+    if action is None or (action is Action.CHECK and topic.group != "policies"):
         raise UnknownCommand(
             f"the command {topic.action[:80]!r} does not exist.",
             hint=f"Commands are {', '.join(Action)}.",
@@ -135,7 +138,7 @@ def parse_command(envelope: Envelope) -> Command:
     path = check_path(group, envelope.path)
     if action is Action.CREATE and path != "/":
         raise UnknownPath("only a whole thing or policy is created; its path is '/'.")
-    if topic.name == "_" and action is Action.RETRIEVE:
+    if topic.name == "_" and action in _OF_SEVERAL:
         # Of several: the value names them, and the topic at most their namespace.
         entity_id = ""
     else:

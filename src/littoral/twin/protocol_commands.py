@@ -54,6 +54,8 @@ def _do(things: ThingCommands, caller: Caller, command: Command) -> tuple[int, o
             outcome = things.modify(caller, thing, path, command.value, conditions=conditions)
         case Action.MERGE:
             outcome = things.merge(caller, thing, path, command.value, conditions=conditions)
+        case Action.CHECK:
+            raise AssertionError("of policies only, which a device does not ask")
         case Action.DELETE:
             outcome = things.delete(caller, thing, path, conditions=conditions)
     return (201, outcome.value, outcome.etag) if outcome.created else (204, ABSENT, outcome.etag)

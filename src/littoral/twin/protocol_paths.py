@@ -73,6 +73,8 @@ def _is_policy_path(keys: tuple[str, ...]) -> bool:
     match keys:
         case () | ("entries",) | ("entries", _) | ("imports", *_):
             return True
+        case ("entries", _, "actions", name) | ("actions", name):
+            return name in _ACTIONS
         case ("entries", _, part, *_):
             return part in _POLICY_PARTS
         case _:
