@@ -1,64 +1,71 @@
-"""The HTTP door: granian's embedded server inside the node's own loop.
+"""The HTTP door: HTTP/1.1 and WebSockets on the node's own loop.
 
-Granian binds its port itself; a chosen one is probed first, so that a taken port is told as ours.
-Its own log lines are switched off: the node says once where it listens.
+Not a server in a thread of its own: each message between threads cost more than all that is done
+with it (`docs/adr/0009-http-door.md`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
+from littoral.app.http1 import HttpConnection, Serving
+from littoral.app.sockets import AsgiApp
 from littoral.app.world import address_of, bind
 
-Scope = MutableMapping[str, Any]
-AsgiApp = Callable[
-    [Scope, Callable[[], Awaitable[Scope]], Callable[[Scope], Awaitable[None]]], Awaitable[None]
-]
-
 BACKLOG = 2048
+
+STOP_S = 2.0
+"""How long answers that are being made may take when the server stops."""
 
 
 class HttpServer:
     """Serves one ASGI application."""
 
     def __init__(self, app: AsgiApp, address: str) -> None:
-        probe = bind(address, door="HTTP", setting="--http")
-        self.address = address_of(probe)
-        probe.close()
+        """Take the address; raise `AddressInUse` if somebody else has it."""
+        self._socket = bind(address, door="HTTP", setting="--http")
+        self.address = address_of(self._socket)
         self._app = app
-        self._server: Any = None
+        self._stop = asyncio.Event()
+        self._listening = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until `stop`."""
-        # Imported here: the import starts a runtime, and a node that only checks settings needs none.
-        from granian.constants import Interfaces
-        from granian.server.embed import Server
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            running: set[asyncio.Task[None]] = set()
 
-        host, _, port = self.address.rpartition(":")
-        self._server = Server(
-            self._app,
-            address=host.strip("[]"),
-            port=int(port),
-            interface=Interfaces.ASGINL,
-            backlog=BACKLOG,
-            log_enabled=False,
-            websockets=True,
-        )
-        await self._server.serve()
+            def spawn(work: Coroutine[Any, Any, None]) -> None:
+                task = tasks.create_task(work)
+                running.add(task)
+                task.add_done_callback(running.discard)
+
+            serving = Serving(self._app, spawn)
+            server = await loop.create_server(
+                lambda: HttpConnection(serving), sock=self._socket, backlog=BACKLOG
+            )
+            self._listening.set()
+            try:
+                while not self._stop.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(1.0):
+                            await self._stop.wait()
+                    serving.tick()
+            finally:
+                serving.stopping = True
+                server.close()
+                if running:
+                    await asyncio.wait(running, timeout=STOP_S)
+                for connection in list(serving.connections):
+                    connection.close()
+                for task in running:
+                    task.cancel()
 
     async def wait_listening(self) -> None:
         """Return once the port accepts connections."""
-        host, _, port = self.address.rpartition(":")
-        while True:
-            try:
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            except OSError:
-                await asyncio.sleep(0.005)
-                continue
-            writer.close()
-            return
+        await self._listening.wait()
 
     def stop(self) -> None:
         """Stop accepting, let what runs end, and return from `run`."""
-        if self._server is not None:
-            self._server.stop()
+        self._stop.set()
