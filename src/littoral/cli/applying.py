@@ -100,7 +100,7 @@ def apply_files(client: Client, files: Sequence[str], *, form: Form, quiet: bool
     try:
         with progress:
             task = progress.add_task("applying", total=manifests.estimate(files))
-            for result in client.apply(run.sending(manifests.read(files))):
+            for result in client.administration.apply(run.sending(manifests.read(files))):
                 complaint = run.answered(result)
                 progress.advance(task)
                 if complaint:

@@ -134,9 +134,9 @@ def delete(
     with target.client() as client:
         match kind:
             case Kind.THING:
-                client.delete_thing(name)
+                client.things.delete(name)
             case Kind.POLICY:
-                client.delete_policy(name)
+                client.policies.delete(name)
             case _:
                 raise wrong_kind(kind, "deleted", "Apply it with spec.enabled: false instead.")
     sys.stdout.write(f"{kind}/{name} deleted\n")
@@ -155,7 +155,7 @@ def watch(
     With -o json each line is a JSON document.
     """
     with target.client() as client:
-        for change in client.watch(ids or (), namespaces=namespace or ()):
+        for change in client.things.watch(ids or (), namespaces=namespace or ()):
             if "_dropped" in change:
                 note(f"{change['_dropped']:,} changes dropped: too slow here", style="yellow")
                 continue
@@ -196,7 +196,7 @@ def send(
     content = sys.stdin.buffer.read() if payload == "-" else payload.encode()
     kind = "application/json" if _is_json(content) else "text/plain"
     with target.client() as client:
-        reply = client.send_message(
+        reply = client.messages.send(
             thing, subject, content, content_type=kind, timeout_s=timeout, feature=feature
         )
     note(f"status {reply.status}", style="dim" if reply.status < 400 else "red")
@@ -253,7 +253,7 @@ def token_create(
     import msgspec
 
     with target.client() as client:
-        issued = client.issue_token(site, tenant, ttl_s=int(hours * 3600))
+        issued = client.administration.issue_token(site, tenant, ttl_s=int(hours * 3600))
     match output:
         case Form.NAME:
             sys.stdout.write(issued.token + "\n")

@@ -36,17 +36,25 @@ def found(
     """The objects of a kind, or those that are named; read from the node as they are taken."""
     match kind:
         case Kind.THING:
-            yield from _things(client, names or client.thing_ids(namespaces=namespaces))
+            yield from _things(client, names or client.things.ids(namespaces=namespaces))
         case Kind.POLICY:
             yield from _policies(client, names)
         case Kind.DEVICE:
-            for device in client.devices(tenant):
+            for device in client.administration.devices(tenant):
                 if not names or device.id in names or f"{device.tenant}/{device.id}" in names:
                     yield _members(device)
         case Kind.TENANT:
-            yield from (_members(one) for one in client.tenants() if not names or one.id in names)
+            yield from (
+                _members(one)
+                for one in client.administration.tenants()
+                if not names or one.id in names
+            )
         case Kind.SITE:
-            yield from (_site(one) for one in client.sites() if not names or one.name in names)
+            yield from (
+                _site(one)
+                for one in client.administration.sites()
+                if not names or one.name in names
+            )
 
 
 def whole(client: Client, kind: Kind, name: str) -> object | None:
@@ -54,10 +62,10 @@ def whole(client: Client, kind: Kind, name: str) -> object | None:
     try:
         match kind:
             case Kind.THING:
-                thing: object = client.get_thing(name, fields=THING_FIELDS)
+                thing: object = client.things.get(name, fields=THING_FIELDS)
                 return thing
             case Kind.POLICY:
-                policy: object = client.get_policy(name)
+                policy: object = client.policies.get(name)
                 return policy
             case Kind.DEVICE:
                 tenant, slash, _ = name.partition("/")
@@ -92,7 +100,7 @@ def _site(site: object) -> dict[str, object]:
 def _things(client: Client, ids: Iterable[str]) -> Iterator[dict[str, object]]:
     rest = iter(ids)
     while chunk := list(islice(rest, CHUNK)):
-        yield from client.get_things(chunk, fields=THING_FIELDS)
+        yield from client.things.get_many(chunk, fields=THING_FIELDS)
 
 
 def _policies(client: Client, names: Sequence[str]) -> Iterator[dict[str, object]]:

@@ -1,5 +1,9 @@
 """What a node tells, as frozen values. Unknown members are ignored: newer nodes may say more."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 import msgspec
 
 
@@ -71,3 +75,149 @@ class MessageReply(Answer, frozen=True, rename="camel", kw_only=True):
     def json(self) -> object:
         """The payload as parsed JSON."""
         return msgspec.json.decode(self.payload)
+
+
+class ApiKeyInfo(Answer, frozen=True, rename="camel", kw_only=True):
+    """An API key; ``key`` is the secret, and there only when it was just made."""
+
+    id: str
+    subjects: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+    comment: str = ""
+    created: str = ""
+    expires: str | None = None
+    key: str = ""
+
+
+class UserInfo(Answer, frozen=True, rename="camel", kw_only=True):
+    """A user."""
+
+    name: str
+    subjects: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+class WhoAmI(Answer, frozen=True, rename="camel", kw_only=True):
+    """Under which subjects the node knows who asks."""
+
+    default_subject: str
+    subjects: tuple[str, ...] = ()
+
+
+class Mail(Answer, frozen=True, rename="camel", kw_only=True):
+    """A message that waits for its device."""
+
+    message_id: str
+    subject: str
+    feature_id: str | None = None
+    content_type: str = ""
+    correlation_id: str = ""
+    sender: str = ""
+    kept: str = ""
+    expires: str = ""
+    offered: int = 0
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write came to."""
+
+    created: bool
+    etag: str = ""
+    value: Any = None
+    """What was created; None if something that was there was changed."""
+    acknowledgements: Mapping[str, Any] = field(default_factory=dict)
+    """Label to ``{status, payload, headers}``, if several were asked for."""
+    location: str = ""
+
+    @property
+    def revision(self) -> int | None:
+        """The revision of the whole thing or policy; None if a part was written."""
+        return _revision(self.etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A value and what is said about it."""
+
+    value: Any
+    etag: str = ""
+    not_modified: bool = False
+    """The entity tag that was given still holds; there is no value."""
+    metadata: Any = None
+    live: bool = False
+    """The device itself answered."""
+
+    @property
+    def revision(self) -> int | None:
+        """The revision of the whole thing or policy; None if a part was read."""
+        return _revision(self.etag)
+
+
+def _revision(etag: str) -> int | None:
+    number = etag.removeprefix('"rev:').removesuffix('"')
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A question about permissions: may I ``rights`` on ``resource`` of ``entity_id``?"""
+
+    entity_id: str
+    resource: str
+    rights: tuple[str, ...] = ("READ",)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A message of the Ditto Protocol: a change, a message, a command, an answer."""
+
+    topic: str
+    path: str
+    value: Any = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    status: int | None = None
+    revision: int | None = None
+    timestamp: str = ""
+    extra: Any = None
+    """What was asked for with ``extra_fields``."""
+
+    @property
+    def entity_id(self) -> str:
+        """The thing or policy that it is about."""
+        namespace, name, *_ = (*self.topic.split("/"), "", "")
+        return f"{'' if namespace == '_' else namespace}:{name}"
+
+    @property
+    def criterion(self) -> str:
+        """``events``, ``messages``, ``commands``, ``acks``, ``errors``, and so on."""
+        parts = self.topic.split("/")
+        at = 3 if parts[2:3] == ["policies"] else 4
+        return parts[at] if len(parts) > at else ""
+
+    @property
+    def action(self) -> str:
+        """What happened or is asked; of a message its subject, of an ack its label."""
+        parts = self.topic.split("/")
+        at = 4 if parts[2:3] == ["policies"] else 5
+        return "/".join(parts[at:])
+
+    @property
+    def channel(self) -> str:
+        """``twin`` or ``live``."""
+        parts = self.topic.split("/")
+        return parts[3] if parts[2:3] == ["things"] and len(parts) > 3 else "twin"
+
+    @property
+    def correlation_id(self) -> str:
+        """What ties it to its cause and its answer."""
+        return str(self.headers.get("correlation-id", ""))
+
+
+class SearchPage(Answer, frozen=True, rename="camel", kw_only=True):
+    """A page of what was found."""
+
+    items: list[Any]
+    cursor: str | None = None
+    """What the next page is asked for with; None: this is the last."""

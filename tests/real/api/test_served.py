@@ -51,22 +51,24 @@ def eventually(condition, within_s=10.0):
 def test_the_client_does_what_a_person_wants(served):
     with served.client() as client:
         assert client.is_healthy()
-        assert client.whoami()["defaultSubject"] == "nginx:ditto"
-        assert client.put_thing("org.acme:p", {"policyId": "org.littoral:default"}) is True
-        assert client.put_thing("org.acme:p", "é/ü", "/attributes/naïve ключ") is True
-        assert client.get_thing("org.acme:p", "/attributes/naïve ключ") == "é/ü"
-        assert client.patch_thing("org.acme:p", {"attributes": {"n": 1}}) is False
-        assert client.get_thing("org.acme:p", fields="_revision") == {"_revision": 3}
-        assert client.get_thing("org.acme:p", at_revision=1).get("attributes") is None
-        assert [t["thingId"] for t in client.get_things(["org.acme:p", "a:none"])] == ["org.acme:p"]
-        assert list(client.thing_ids()) == ["org.acme:p"]
-        policy = client.get_policy("org.littoral:default")
-        assert client.put_policy("org.acme:other", {"entries": policy["entries"]}) is True
-        client.delete_policy("org.acme:other")
-        client.delete_thing("org.acme:p", "/attributes")
-        client.delete_thing("org.acme:p")
+        assert client.whoami().default_subject == "nginx:ditto"
+        assert client.things.put("org.acme:p", {"policyId": "org.littoral:default"}).created
+        assert client.things.put("org.acme:p", "é/ü", "/attributes/naïve ключ").created
+        assert client.things.get("org.acme:p", "/attributes/naïve ключ") == "é/ü"
+        assert not client.things.merge("org.acme:p", {"attributes": {"n": 1}}).created
+        assert client.things.get("org.acme:p", fields="_revision") == {"_revision": 3}
+        assert client.things.get("org.acme:p", at_revision=1).get("attributes") is None
+        assert [t["thingId"] for t in client.things.get_many(["org.acme:p", "a:none"])] == [
+            "org.acme:p"
+        ]
+        assert list(client.things.ids()) == ["org.acme:p"]
+        policy = client.policies.get("org.littoral:default")
+        assert client.policies.put("org.acme:other", {"entries": policy["entries"]}).created
+        client.policies.delete("org.acme:other")
+        client.things.delete("org.acme:p", "/attributes")
+        client.things.delete("org.acme:p")
         with pytest.raises(ApiError) as e:
-            client.get_thing("org.acme:p")
+            client.things.get("org.acme:p")
         assert (e.value.status, e.value.code) == (404, "things:thing.notfound")
         assert e.value.correlation_id
     with served.client("devops", "foobar") as client:
@@ -94,18 +96,20 @@ def test_nobody_there_is_told_with_the_address_and_what_to_do():
 
 def test_a_fleet_is_applied_and_listed(served):
     with served.client("devops", "foobar") as client:
-        assert [r.result for r in client.apply([TENANT])] == ["created"]
-        results = [r.result for r in client.apply(device(n) for n in range(3000))]
+        assert [r.result for r in client.administration.apply([TENANT])] == ["created"]
+        results = [r.result for r in client.administration.apply(device(n) for n in range(3000))]
         assert results == ["created"] * 3000
-        again = {r.result for r in client.apply(device(n) for n in range(600))}
+        again = {r.result for r in client.administration.apply(device(n) for n in range(600))}
         assert again == {"unchanged"}
-        assert sum(1 for _ in client.devices("acme")) == 3000
-        assert [t.id for t in client.tenants()] == ["DEFAULT_TENANT", "acme"]
-        bad = next(client.apply([{"kind": "Tenent"}]))
+        assert sum(1 for _ in client.administration.devices("acme")) == 3000
+        assert [t.id for t in client.administration.tenants()] == ["DEFAULT_TENANT", "acme"]
+        bad = next(client.administration.apply([{"kind": "Tenent"}]))
         assert (bad.is_error, bad.description) == (True, "Did you mean 'Tenant'?")
-        token = client.issue_token("site-one", ["acme"])
+        token = client.administration.issue_token("site-one", ["acme"])
         assert token.token and token.site == "site-one"
-        assert [(s.name, s.tenants) for s in client.sites()] == [("site-one", ("acme",))]
+        assert [(s.name, s.tenants) for s in client.administration.sites()] == [
+            ("site-one", ("acme",))
+        ]
 
 
 class Device:
@@ -118,16 +122,16 @@ class Device:
 
 def test_a_message_comes_back_with_the_devices_own_status(served):
     with served.client() as client:
-        client.put_thing("org.acme:p", {"policyId": "org.littoral:default"})
+        client.things.put("org.acme:p", {"policyId": "org.littoral:default"})
         served.on_loop(
             served.parts.inbox.attach, "org.acme:p", Device(Reply(404, b"[1]", "application/json"))
         )
-        reply = client.send_message("org.acme:p", "start now", {"speed": 1})
+        reply = client.messages.send("org.acme:p", "start now", {"speed": 1})
         assert (reply.status, reply.json()) == (404, [1])
-        assert client.send_message("org.acme:p", "start", timeout_s=0).status == 202
-        client.put_thing("org.acme:deaf", {"policyId": "org.littoral:default"})
+        assert client.messages.send("org.acme:p", "start", timeout_s=0).status == 202
+        client.things.put("org.acme:deaf", {"policyId": "org.littoral:default"})
         with pytest.raises(ApiError) as e:
-            client.send_message(
+            client.messages.send(
                 "org.acme:deaf", "start", b"\x00", content_type="a/b", timeout_s=0.2
             )
         assert e.value.code == "command.timeout"
@@ -139,7 +143,7 @@ def test_changes_are_watched_until_the_node_stops(served):
     def watch():
         with served.client() as client:
             try:
-                seen.extend(client.watch(namespaces=["org.acme"]))
+                seen.extend(client.things.watch(namespaces=["org.acme"]))
             except StreamEnded:
                 ended.set()
 
@@ -147,7 +151,7 @@ def test_changes_are_watched_until_the_node_stops(served):
     eventually(lambda: served.door.statistics()["streams"] == 1)
     with served.client() as client:
         for n in range(100):
-            client.patch_thing("org.acme:p", {"attributes": {"n": n}})
+            client.things.merge("org.acme:p", {"attributes": {"n": n}})
     eventually(lambda: len(seen) == 100)
     assert [change["attributes"]["n"] for change in seen] == list(range(100))
     served.on_loop(served.door._streams.close)

@@ -13,6 +13,7 @@ class Node:
 
     def __init__(self):
         self.taken = []
+        self.administration = self
 
     def apply(self, manifests):
         batch = []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from littoral.client import ApiError, Client, NotANode, StreamEnded, Unreachable
-from littoral.client.events import parse_events
+from littoral.client.events import EventParser
 
 URL = "http://node.test"
 
@@ -38,7 +38,7 @@ def test_an_error_has_status_code_message_and_hint():
     body = b'{"status":404,"error":"things:thing.notfound","message":"no","description":"look"}'
     node, _ = client((404, body, {"correlation-id": "c7"}))
     with pytest.raises(ApiError) as e:
-        node.get_thing("a:b")
+        node.things.get("a:b")
     error = e.value
     assert (error.status, error.code, error.correlation_id) == (404, "things:thing.notfound", "c7")
     assert str(error) == "no look"
@@ -62,7 +62,7 @@ def test_what_is_no_node_is_told_as_such(body):
 def test_a_listing_of_another_shape_is_told_as_such():
     node, _ = client((200, b'{"items":[{"nothing":1}],"next":""}'))
     with pytest.raises(NotANode):
-        node.tenants()
+        node.administration.tenants()
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_network_that_fails_is_told_with_the_address(failure):
 
 def test_ids_paths_and_subjects_are_escaped():
     node, transport = client(*[(204, b"")] * 3)
-    node.put_thing("org.acme:a b?c#d", 1, "/attributes/x y/z~1?")
-    node.send_message("a:b", "set/speed?now", feature="m/1", timeout_s=2)
-    node.patch_thing("a:b", {"attributes": None})
+    node.things.put("org.acme:a b?c#d", 1, "/attributes/x y/z~1?")
+    node.messages.send("a:b", "set/speed?now", feature="m/1", timeout_s=2)
+    node.things.merge("a:b", {"attributes": None})
     paths = [request.url.raw_path.decode() for request in transport.asked]
     assert paths == [
         "/api/2/things/org.acme:a%20b%3Fc%23d/attributes/x%20y/z~1%3F",
@@ -104,7 +104,7 @@ def test_manifests_go_in_bounded_requests_and_results_come_in_order():
         return 200, b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
     node, transport = client(answer(0, 500), answer(500, 500), answer(1000, 1))
-    names = [result.name for result in node.apply({"n": n} for n in range(1001))]
+    names = [result.name for result in node.administration.apply({"n": n} for n in range(1001))]
     assert names == [f"a:{n}" for n in range(1001)]
     assert [r.content.count(b"\n") for r in transport.asked] == [499, 499, 0]
 
@@ -112,7 +112,7 @@ def test_manifests_go_in_bounded_requests_and_results_come_in_order():
 def test_an_apply_that_was_cut_short_says_so():
     node, _ = client((200, b'{"result":"ok"}\n'))
     with pytest.raises(StreamEnded, match="1 of 2"):
-        list(node.apply([{}, {}]))
+        list(node.administration.apply([{}, {}]))
 
 
 def test_devices_without_a_tenant_are_those_of_all_tenants():
@@ -125,13 +125,13 @@ def test_devices_without_a_tenant_are_those_of_all_tenants():
         (200, b'{"items":[],"next":""}'),
         (200, b'{"items":[{"tenant":"t2","id":"e","thingId":"b:e"}],"next":""}'),
     )
-    assert [device.thing_id for device in node.devices()] == ["a:d", "b:e"]
+    assert [device.thing_id for device in node.administration.devices()] == ["a:d", "b:e"]
 
 
 def test_a_stream_gives_changes_and_tells_of_gaps():
     body = b':\n\ndata:{"thingId":"a:b"}\n\n: dropped 3 changes\n\ndata:{"x":\ndata:1}\n\n'
     node, _ = client((200, body))
-    changes = node.watch()
+    changes = node.things.watch()
     assert [next(changes) for _ in range(3)] == [{"thingId": "a:b"}, {"_dropped": 3}, {"x": 1}]
     with pytest.raises(StreamEnded):
         next(changes)
@@ -140,6 +140,6 @@ def test_a_stream_gives_changes_and_tells_of_gaps():
 @given(st.lists(st.text(alphabet="ab{}\n", min_size=1, max_size=5).filter(str.strip), max_size=5))
 def test_events_come_out_as_they_went_in(texts):
     lines = [line for text in texts for line in [*(f"data:{t}" for t in text.split("\n")), ""]]
-    assert [text for what, text in parse_events(lines) if what == "data"] == [
-        text.replace(" ", "") for text in texts
-    ]
+    parser = EventParser()
+    events = [event for line in lines if (event := parser.feed(line)) is not None]
+    assert [event.data for event in events] == texts

@@ -1,0 +1,159 @@
+"""Who may read and write what."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
+
+from littoral.client.answers import read, written
+from littoral.client.http import AsyncHttpTransport
+from littoral.client.model import Read, Written
+from littoral.client.requests import (
+    NOTHING,
+    Json,
+    ReadOptions,
+    Request,
+    WriteOptions,
+    pointer,
+    policy_address,
+    reading,
+    writing,
+)
+
+POLICIES = "/api/2/policies"
+
+
+class AsyncPolicies:
+    """``/api/2/policies``. A ``path`` is a JSON pointer into the policy."""
+
+    def __init__(self, node: AsyncHttpTransport) -> None:
+        self._node = node
+
+    async def get(self, policy_id: str, path: str = "/", **options: Unpack[ReadOptions]) -> Any:
+        """What is at ``path``, as JSON."""
+        return (await self.read(policy_id, path, **options)).value
+
+    async def read(self, policy_id: str, path: str = "/", **options: Unpack[ReadOptions]) -> Read:
+        """What is at ``path``, with its entity tag."""
+        request = reading(policy_address(policy_id, path), options)
+        return read(await self._node.send(request))
+
+    async def resolved(self, policy_id: str) -> Any:
+        """The policy with everything that it imports folded in."""
+        headers = {"policy-view": "resolved"}
+        request = Request("GET", policy_address(policy_id), headers=headers)
+        return (await self._node.send(request)).json()
+
+    async def create(self, document: Json, **options: Unpack[WriteOptions]) -> Written:
+        """Create a policy with an id of the node's; it is in the ``value``."""
+        return written(await self._node.send(writing("POST", POLICIES, document, options)))
+
+    async def put(
+        self, policy_id: str, value: Json, path: str = "/", **options: Unpack[WriteOptions]
+    ) -> Written:
+        """Create or replace a policy, or what is at ``path`` of it."""
+        request = writing("PUT", policy_address(policy_id, path), value, options)
+        return written(await self._node.send(request))
+
+    async def delete(
+        self, policy_id: str, path: str = "/", **options: Unpack[WriteOptions]
+    ) -> Written:
+        """Delete a policy, or what is at ``path`` of it."""
+        request = writing("DELETE", policy_address(policy_id, path), NOTHING, options)
+        return written(await self._node.send(request))
+
+    async def put_entry(
+        self,
+        policy_id: str,
+        label: str,
+        *,
+        subjects: Mapping[str, str] | Sequence[str],
+        grant: Mapping[str, Sequence[str]],
+        revoke: Mapping[str, Sequence[str]] | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Written:
+        """Create or replace an entry.
+
+        Args:
+            policy_id: the policy.
+            label: the entry's name.
+            subjects: who; with a mapping, each with its type, which is a remark only.
+            grant: resource (``thing:/features/lamp``) to rights (``["READ", "WRITE"]``).
+            revoke: the same, for what is taken away.
+            options: as for `put`.
+        """
+        types = subjects if isinstance(subjects, Mapping) else dict.fromkeys(subjects, "")
+        taken = revoke or {}
+        entry = {
+            "subjects": {subject: {"type": kind} for subject, kind in types.items()},
+            "resources": {
+                key: {"grant": list(grant.get(key, ())), "revoke": list(taken.get(key, ()))}
+                for key in (*grant, *(k for k in taken if k not in grant))
+            },
+        }
+        return await self.put(policy_id, entry, pointer("entries", label), **options)
+
+    async def put_subject(
+        self,
+        policy_id: str,
+        label: str,
+        subject: str,
+        *,
+        kind: str = "",
+        expiry: str | None = None,
+        announcement: Mapping[str, Json] | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Written:
+        """Let a subject into an entry, until ``expiry`` if one is named."""
+        value: dict[str, Json] = {"type": kind}
+        if expiry is not None:
+            value["expiry"] = expiry
+        if announcement is not None:
+            value["announcement"] = announcement
+        return await self.put(
+            policy_id, value, pointer("entries", label, "subjects", subject), **options
+        )
+
+    async def delete_subject(
+        self, policy_id: str, label: str, subject: str, **options: Unpack[WriteOptions]
+    ) -> Written:
+        """Take a subject out of an entry."""
+        return await self.delete(
+            policy_id, pointer("entries", label, "subjects", subject), **options
+        )
+
+    async def put_resource(
+        self,
+        policy_id: str,
+        label: str,
+        resource: str,
+        *,
+        grant: Sequence[str],
+        revoke: Sequence[str] = (),
+        **options: Unpack[WriteOptions],
+    ) -> Written:
+        """Say what an entry grants and revokes on a resource such as ``thing:/features/lamp``."""
+        value = {"grant": list(grant), "revoke": list(revoke)}
+        return await self.put(policy_id, value, f"/entries/{label}/resources/{resource}", **options)
+
+    async def import_from(
+        self,
+        policy_id: str,
+        imported: str,
+        *,
+        entries: Sequence[str] | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Written:
+        """Import another policy: its implicit entries, and the explicit ones that are named."""
+        value: dict[str, Json] = {} if entries is None else {"entries": list(entries)}
+        return await self.put(policy_id, value, pointer("imports", imported), **options)
+
+    async def activate_token(self, policy_id: str, *, label: str | None = None) -> None:
+        """Let the caller's own JWT into all entries that want it, or into one."""
+        await self._action(policy_id, label, "activateTokenIntegration")
+
+    async def deactivate_token(self, policy_id: str, *, label: str | None = None) -> None:
+        """Take the caller's own JWT out again."""
+        await self._action(policy_id, label, "deactivateTokenIntegration")
+
+    async def _action(self, policy_id: str, label: str | None, name: str) -> None:
+        entry = pointer("entries", label) if label is not None else ""
+        await self._node.send(Request("POST", policy_address(policy_id, f"{entry}/actions/{name}")))
