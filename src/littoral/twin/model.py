@@ -35,6 +35,9 @@ SNAPSHOTS_MAX = 1024
 FLUSH_LAG_RECORDS = 30_000
 """How old, in records, a change gets before its thing's state is written out."""
 
+FLUSH_SOON_RECORDS = 20_000
+"""From here on some of them are written with each commit, so that they need not all be at once."""
+
 FLUSH_CHUNK_MIN = 256
 """States written with one commit at the least, when any is due."""
 

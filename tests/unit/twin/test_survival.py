@@ -214,6 +214,33 @@ def test_the_state_table_follows_so_that_a_replay_is_bounded(on_node):
     on_node(main)
 
 
+@pytest.mark.slow
+def test_states_that_are_due_together_are_written_a_few_with_each_commit(on_node):
+    """A thousand at once held the loop, and every acknowledgement, up by 20 ms."""
+
+    async def main(node):
+        doors = [node.door(f"d{n}") for n in range(500)]
+        written = []
+        apply = node.store.apply
+
+        def observed(batch):
+            written.append(sum(put.space == "state" for put in batch.puts))
+            apply(batch)
+
+        for door in doors:
+            door.telemetry("telemetry", b"{}")
+        await node.log.wait()
+        node.store.apply = observed
+        for start in range(0, 65_000, 50):
+            for door in doors[start % 500 : start % 500 + 50]:
+                door.telemetry("telemetry", b'{"n":%d}' % start)
+            await node.log.wait()
+        assert sum(written) >= 1000
+        assert max(written) <= 16
+
+    on_node(main)
+
+
 def test_a_refused_flush_does_not_stop_the_log(on_node):
     """A filtered remote record raises a high-water mark also while the disk is full."""
 
