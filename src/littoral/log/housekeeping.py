@@ -25,8 +25,8 @@ EVERY_S = 0.25
 
 _EXPIRE_EVERY_S = 3600.0
 _FULL_PAUSE_S = 5.0
-_PIECES_MAX = 16
-_PIECE_PAUSE_S = 0.01
+_PIECES_MAX = 128
+_PIECE_PAUSE_S = 0.005
 """Pieces in one look, so that housekeeping yields to the commits of a busy node."""
 
 _IDLE_LOOKS = 8

@@ -219,8 +219,7 @@ class MqttConnection(Lifecycle):
         batch = groups[-1].batch if groups else -1
         acknowledge = groups[-1].acks.append if groups else None
         size = len(data)
-        start = at
-        count = 0
+        start, count = at, 0
         need = 2
         try:
             while size - at >= 2:

@@ -1,6 +1,6 @@
 """Housekeeping inside the file: small pages become large ones, and get an index by entity.
 
-Each call does one bounded piece (some milliseconds), because a commit may wait behind it.
+Each call does one bounded piece (a millisecond or two), because a commit may wait behind it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,8 +32,13 @@ _INDEX_ROWS_EACH = 64
 _PURGE_ROWS_EACH = 512
 _SCRUB_PAGES_EACH = 32
 
+_READ_PAGES_EACH = 32
+_READ_BYTES_EACH = 256 * 1024
+
 _RIPE_PAGES_MAX = 8 * SEAL_GROUPS
 """Pages looked at for one piece."""
+
+_COLUMNS_AS_TEXT = COLUMNS.replace("blob", "hex(blob)")
 
 _pairs = msgspec.msgpack.Decoder(list[int])
 
@@ -71,6 +76,28 @@ class _Small(NamedTuple):
 _smalls = msgspec.json.Decoder(list[_Small])
 
 
+class _Gone(Exception):
+    """Pages that were to be merged are not there any more."""
+
+
+def _portions(pages: Sequence[_Small]) -> Iterator[list[_Small]]:
+    """Pages to be read in one piece: few, and not too many bytes unless one page alone has them."""
+    some: list[_Small] = []
+    size = 0
+    for page in pages:
+        if some and (len(some) == _READ_PAGES_EACH or size + page.stored > _READ_BYTES_EACH):
+            yield some
+            some, size = [], 0
+        some.append(page)
+        size += page.stored
+    if some:
+        yield some
+
+
+def _ids(pages: Sequence[_Small]) -> str:
+    return msgspec.json.encode([page.id for page in pages]).decode()
+
+
 def _is_ripe(groups: int, records: int, stored: int) -> bool:
     return records >= SEAL_RECORDS or groups >= SEAL_GROUPS or stored >= PAGE_BYTES_MAX
 
@@ -86,6 +113,7 @@ class Sealer:
         self._purged_below = self._meta("purged_below")
         self.scrub_after: int | None = None
         """Id of the page up to which the file was verified; None: nothing is left to verify."""
+        self._merging: Iterator[None] | None = None
         self._indexing: Iterator[None] | None = None
         self._purging: Iterator[None] | None = None
 
@@ -109,18 +137,22 @@ class Sealer:
     # Merging.
 
     def _merge_piece(self, limit: int) -> bool:
-        pages = self._ripe_pages(limit)
-        if not pages:
-            return False
-        last = max(page.seq_last for page in pages)
-        change: list[tuple[int, int]] = []
-        with transaction(self._connection):
-            if sum(page.records for page in pages) < len(pages) * _WELL_FILLED:
-                change = self._merge(pages)
-            self._set("sealed_to", last)
-        for cls, stored in change:
-            self._usage.changed(cls, records=0, stored=stored)
-        self.sealed_to = last
+        if self._merging is None:
+            pages = self._ripe_pages(limit)
+            if not pages:
+                return False
+            if sum(page.records for page in pages) >= len(pages) * _WELL_FILLED:
+                # Nothing to win here. That we were here is stored with the next merge.
+                self.sealed_to = max(page.seq_last for page in pages)
+                return True
+            self._merging = self._merge(pages)
+        try:
+            next(self._merging)
+        except StopIteration:
+            self._merging = None
+        except BaseException:
+            self._merging = None
+            raise
         return True
 
     def _ripe_pages(self, limit: int) -> list[_Small]:
@@ -149,29 +181,70 @@ class Sealer:
             stored += page.stored
         return found if _is_ripe(groups, records, stored) else []
 
-    def _merge(self, pages: Sequence[_Small]) -> list[tuple[int, int]]:
-        """Replace pages by larger ones of one group; return (class, change of stored bytes)."""
-        grp = pages[0].grp
-        change: list[tuple[int, int]] = []
+    def _merge(self, pages: Sequence[_Small]) -> Iterator[None]:
+        """Replace pages by larger ones of one group: read some, join, write; commits come between.
+
+        Retention may come between too: if it has taken some of them, the next piece looks anew.
+        """
         rows: list[PageRow] = []
-        for page in pages:
-            fields = self._connection.execute(
-                f"SELECT {COLUMNS} FROM page WHERE id = ?",  # noqa: S608
-                (page.id,),
-            ).fetchone()
-            row = PageRow._make(fields or ())
-            if page_crc(row.seq_first, row.seq_last, row.cls, row.records, row.blob) != row.crc:
-                raise PageDamaged(f"the page of records {row.seq_first} to {row.seq_last}")
-            self._connection.execute("DELETE FROM page WHERE id = ?", (page.id,))
-            change.append((row.cls, -row.stored))
-            rows.append(row)
+        for some in _portions(pages):
+            rows += self._read_pages(some)
+            yield
+        if len(rows) != len(pages):
+            return
         rows.sort(key=lambda row: (row.cls, row.origin, row.seq_first))
+        merged: list[PageRow] = []
         for _, stream in groupby(rows, key=lambda row: (row.cls, row.origin)):
             for run in _runs(list(stream)):
-                merged = _merged(grp, run)
-                insert_page(self._connection, merged)
-                change.append((merged.cls, merged.stored))
-        return change
+                merged.append(_merged(pages[0].grp, run))
+                yield
+        try:
+            self._replace(pages, merged)
+        except _Gone:
+            return
+        for row in rows:
+            self._usage.changed(row.cls, records=0, stored=-row.stored)
+        for row in merged:
+            self._usage.changed(row.cls, records=0, stored=row.stored)
+
+    def _read_pages(self, pages: Sequence[_Small]) -> list[PageRow]:
+        """Pages whose checksums are right, as one row of one statement: see `_ripe_pages`."""
+        found = self._connection.execute(
+            f"SELECT json_group_array(json_array({_COLUMNS_AS_TEXT})) FROM "  # noqa: S608
+            "(SELECT * FROM page WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id)",
+            (_ids(pages),),
+        ).get
+        rows = [
+            PageRow._make((*fields[:-1], bytes.fromhex(fields[-1])))
+            for fields in msgspec.json.decode(str(found))
+        ]
+        for row in rows:
+            if page_crc(row.seq_first, row.seq_last, row.cls, row.records, row.blob) != row.crc:
+                raise PageDamaged(f"the page of records {row.seq_first} to {row.seq_last}")
+        return rows
+
+    def _replace(self, pages: Sequence[_Small], merged: Sequence[PageRow]) -> None:
+        """Put the merged pages in the place of the small ones, if those are all still there.
+
+        It is not synced: nobody is told that it is done, and if the power goes before the next
+        commit, which syncs it too, the small pages are there as before.
+        """
+        connection = self._connection
+        last = max(page.seq_last for page in pages)
+        connection.pragma("synchronous", "normal")
+        try:
+            with transaction(connection):
+                connection.execute(
+                    "DELETE FROM page WHERE id IN (SELECT value FROM json_each(?))", (_ids(pages),)
+                )
+                if connection.changes() != len(pages):
+                    raise _Gone
+                for row in merged:
+                    insert_page(connection, row)
+                self._set("sealed_to", last)
+        finally:
+            connection.pragma("synchronous", "full")
+        self.sealed_to = last
 
     # The index by entity.
 
