@@ -81,6 +81,30 @@ class AuthConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status_subjects: tuple[str, ...] = ()
 
 
+class CreationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Entities that may, or may not, be created; ``*`` and ``?`` are wildcards, empty lists fit all."""
+
+    resource_types: tuple[Literal["thing", "policy"], ...] = ()
+    namespaces: tuple[str, ...] = ()
+    auth_subjects: tuple[str, ...] = ()
+    thing_definitions: tuple[str, ...] = ()
+
+
+class PoliciesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the operator decides about policies."""
+
+    subject_expiry_granularity_s: int = 3600
+    """Expiries of subjects are rounded up to a multiple of it."""
+    namespace_roots: dict[str, tuple[str, ...]] = {}
+    """Namespace, ``x.*`` or ``*`` to policies whose entries hold in every policy there."""
+    creation_grants: tuple[CreationConfig, ...] = (CreationConfig(),)
+    """Who may create what; at least one has to fit."""
+    creation_revokes: tuple[CreationConfig, ...] = ()
+    """Who may not, even if one of ``creation_grants`` fits."""
+    token_subject: str = "integration:{{policy-entry:label}}:{{jwt:aud}}"  # noqa: S105  # a template
+    """Who is added to an entry by activateTokenIntegration."""
+
+
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One node, whole."""
 
@@ -94,3 +118,4 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: LinkConfig = LinkConfig()
     retention: RetentionConfig = RetentionConfig()
     functions: FunctionsConfig = FunctionsConfig()
+    policies: PoliciesConfig = PoliciesConfig()

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import PurePath
 
+import msgspec
+
 from littoral import __version__
 from littoral.api import ApiParts, Door, NodeInfo, build_app
 from littoral.edge import Downlink, Enrolment, EnrolmentToken, LinkSettings, Uplink, scope_of
@@ -15,10 +17,10 @@ from littoral.identity import Identities, IdentitySettings, Issuer
 from littoral.kernel import wire
 from littoral.kernel.ids import NodeId, parse_node_id
 from littoral.log import Budget, Log, RecordClass, Retention
-from littoral.node.config import MIB, AuthConfig, NodeConfig, RetentionConfig
+from littoral.node.config import MIB, AuthConfig, NodeConfig, PoliciesConfig, RetentionConfig
 from littoral.node.ports import NodePorts
 from littoral.registry import Registry
-from littoral.twin import Twins
+from littoral.twin import CreationRule, PolicySettings, Twins
 
 _DAY_MS = 86_400_000
 
@@ -45,7 +47,13 @@ class Node:
         self.registry = Registry(
             self.log, ports.hasher, clock, entropy, replica=config.role == "site"
         )
-        self.twins = Twins(self.log, self.registry, clock, hot_max=config.hot_things_max)
+        self.twins = Twins(
+            self.log,
+            self.registry,
+            clock,
+            hot_max=config.hot_things_max,
+            settings=policy_settings_of(config.policies, owner=config.role == "cloud"),
+        )
         self.identities = Identities(
             self.registry,
             clock,
@@ -126,6 +134,7 @@ class Node:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.log.run(), name="log")
             tasks.create_task(self.mqtt.run(), name="mqtt")
+            tasks.create_task(self.twins.run(), name="twins")
             tasks.create_task(self.mailbox.run(), name="mailbox")
             for host in self.functions:
                 tasks.create_task(host.run(), name=f"function {host.name}")
@@ -190,6 +199,22 @@ def identity_settings_of(config: AuthConfig) -> IdentitySettings:
         devops_subjects=frozenset(config.devops_subjects),
         status_subjects=frozenset(config.status_subjects),
         keys_ms=config.keys_s * 1000,
+    )
+
+
+def policy_settings_of(config: PoliciesConfig, *, owner: bool) -> PolicySettings:
+    """The settings of policies; only the ``owner`` of policies removes subjects from them."""
+    return PolicySettings(
+        expiry_granularity_ms=config.subject_expiry_granularity_s * 1000,
+        namespace_roots=config.namespace_roots,
+        creation_grants=tuple(
+            CreationRule(*msgspec.structs.astuple(rule)) for rule in config.creation_grants
+        ),
+        creation_revokes=tuple(
+            CreationRule(*msgspec.structs.astuple(rule)) for rule in config.creation_revokes
+        ),
+        token_subject=config.token_subject,
+        owner=owner,
     )
 
 
