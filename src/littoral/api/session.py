@@ -213,11 +213,24 @@ class Session:
 
     def deliver(self, message: Message) -> bool:
         """Take a live message, as a `Receiver`."""
-        return self._live.deliver(message)
+        took = self._live.deliver(message)
+        if not took:
+            self._answer_weakly(message)
+        return took
 
     def deliver_live(self, signal: LiveSignal) -> bool:
         """Take a live command or event, as a `LiveReceiver`."""
-        return self._live.deliver_live(signal)
+        took = self._live.deliver_live(signal)
+        if not took:
+            self._answer_weakly(signal)
+        return took
+
+    def _answer_weakly(self, signal: Message | LiveSignal) -> None:
+        """Acknowledge what is not for this session, so that its sender does not wait in vain."""
+        if signal.requested_acks and self._declared:
+            self.parts.acks.weak(
+                self, signal.thing_id, signal.correlation_id, signal.requested_acks
+            )
 
     # -- out ----------------------------------------------------------------------------------
 

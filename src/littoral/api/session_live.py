@@ -25,7 +25,7 @@ from littoral.eventing import (
     combined_status,
 )
 from littoral.kernel import json
-from littoral.kernel.errors import LittoralError
+from littoral.kernel.errors import LittoralError, Unavailable
 from littoral.kernel.ids import parse_thing_id
 from littoral.kernel.merge import merge, put_at
 from littoral.kernel.pointer import parse
@@ -159,7 +159,10 @@ class SessionLive:
         wanted, extra = self._look(selection, topic, address.path, None)
         if not wanted:
             return False
-        return bool(self._session.push([_PushedMessage(self, message, address, extra)]))
+        if not self._session.push([_PushedMessage(self, message, address, extra)]):
+            # A mailbox offers it again.
+            raise Unavailable("the session has no room for more signals.")
+        return True
 
     def _may_hear(self, message: Message) -> bool:
         session = self._session
