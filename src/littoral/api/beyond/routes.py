@@ -1,0 +1,33 @@
+"""Which resource answers below which name of /api/littoral/v1, for a caller who is known."""
+
+from littoral.api.answers import Answer, Stream
+from littoral.api.beyond.explain import Explain
+from littoral.api.errors import MethodNotAllowed, RouteMissing
+from littoral.api.parts import ApiParts
+from littoral.api.request import Request
+from littoral.twin import Caller
+
+NAMES = ("explain",)
+
+
+class BeyondRoutes:
+    """Handles what users, not only administrators, ask beyond Ditto."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._explain = Explain(parts)
+
+    async def handle(
+        self, request: Request, caller: Caller, rest: tuple[str, ...]
+    ) -> Answer | Stream:
+        """Answer a request; ``rest`` are the segments after ``v1``."""
+        match rest:
+            case ("explain", "policy"):
+                _only(request, "POST")
+                return await self._explain.policy(request, caller)
+            case _:
+                raise RouteMissing("there is nothing at this address.", hint="See /docs.")
+
+
+def _only(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise MethodNotAllowed(request.method, methods)
