@@ -1,4 +1,4 @@
-"""What Littoral has of its own: administration below /api/littoral/v1, health, these documents."""
+"""What Littoral has of its own: beyond Ditto, health, these documents."""
 
 from collections.abc import Iterator
 
@@ -11,68 +11,46 @@ from littoral.api.docs.operation import (
 )
 
 V1 = "/api/littoral/v1"
-_NDJSON = "application/x-ndjson"
-_PAGES = ("after", "limit")
 
 
 def operations() -> Iterator[Operation]:
     """Every operation that Eclipse Ditto has not."""
-    yield from _administration()
-    yield from _api_keys()
+    yield from _mailbox()
+    yield from _explain()
     yield from _health()
     yield from _documents()
 
 
-def _administration() -> Iterator[Operation]:
+def _mailbox() -> Iterator[Operation]:
+    base = f"{V1}/things/{{thingId}}/mailbox"
+    tag = "Beyond Ditto"
     yield Operation(
-        "POST", f"{V1}/apply", "Administration", "Declare tenants, devices, things and policies",
-        {200: Reply("Lines", (_NDJSON,))}, (), Body("Manifests", (_NDJSON,)), OWN_REFUSALS,
-        text="A manifest on each line; a result on each line of the answer, in order. Declaring the "
-        "same again changes nothing. One that is refused does not stop those after it.",
+        "GET", base, tag, "List messages that wait for a thing", {200: Reply("Mails")},
+        refusals=OWN_REFUSALS,
+        text="Those that you may read, as their receiver, or write, as their sender.",
     )  # fmt: skip
     yield Operation(
-        "POST", f"{V1}/tokens", "Administration", "Make a one-time token for a site to enrol",
-        {201: Reply("Token")}, (), Body("TokenRequest", example={"site": "plant", "ttlS": 3600}),
-        (*OWN_REFUSALS, 409, 412),
+        "DELETE", base, tag, "Cancel all waiting messages that are yours to cancel",
+        {200: Reply("Cancelled")}, refusals=OWN_REFUSALS,
     )  # fmt: skip
     yield Operation(
-        "GET", f"{V1}/things", "Administration", "Ids of the things that you may see",
-        {200: Reply("Ids")}, (*_PAGES, "namespaces"), refusals=OWN_REFUSALS,
+        "GET", f"{base}/{{messageId}}", tag, "Read a waiting message, with its payload",
+        {200: Reply("Mail")}, refusals=OWN_REFUSALS,
     )  # fmt: skip
-    for name, schema, more in (
-        ("tenants", "Tenants", ()),
-        ("devices", "Devices", ("tenant",)),
-        ("sites", "Sites", ()),
-    ):
-        yield Operation(
-            "GET", f"{V1}/{name}", "Administration", f"List {name}", {200: Reply(schema)},
-            (*more, *_PAGES), refusals=OWN_REFUSALS,
-        )  # fmt: skip
     yield Operation(
-        "GET", f"{V1}/status", "Administration", "What the node says of itself",
-        {200: Reply("Status")}, refusals=OWN_REFUSALS,
+        "DELETE", f"{base}/{{messageId}}", tag, "Cancel a waiting message", {204: Reply()},
+        refusals=OWN_REFUSALS,
     )  # fmt: skip
 
 
-def _api_keys() -> Iterator[Operation]:
-    base = f"{V1}/apikeys"
+def _explain() -> Iterator[Operation]:
     yield Operation(
-        "GET", base, "Administration", "List API keys", {200: Reply("ApiKeys")}, _PAGES,
-        refusals=OWN_REFUSALS,
-    )  # fmt: skip
-    yield Operation(
-        "POST", base, "Administration", "Make an API key; its secret is shown this once",
-        {201: Reply("ApiKey", headers=("location",))}, (),
-        Body("ApiKeyRequest", example={"subjects": ["app:dashboard"], "ttlS": 86400}),
-        (*OWN_REFUSALS, 409),
-    )  # fmt: skip
-    yield Operation(
-        "GET", f"{base}/{{keyId}}", "Administration", "Read an API key, without its secret",
-        {200: Reply("ApiKey")}, refusals=OWN_REFUSALS,
-    )  # fmt: skip
-    yield Operation(
-        "DELETE", f"{base}/{{keyId}}", "Administration", "Revoke an API key", {204: Reply()},
-        refusals=OWN_REFUSALS,
+        "POST", f"{V1}/explain/policy", "Beyond Ditto", "Why may I, or why may I not?",
+        {200: Reply("Decision")}, (),
+        Body("PolicyQuestion", example={"thingId": "org.littoral:lamp-1", "permission": "WRITE",
+                                        "resource": "thing:/features/lamp"}),
+        OWN_REFUSALS,
+        text="Needs READ on `policy:/`. Administrators may ask about other `subjects`.",
     )  # fmt: skip
 
 

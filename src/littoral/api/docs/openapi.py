@@ -1,6 +1,6 @@
 """The OpenAPI document, put together from the tables."""
 
-from littoral.api.docs import beyond, more, policies, twins
+from littoral.api.docs import administration, beyond, more, policies, twins
 from littoral.api.docs.operation import Json, Operation, paths, refusals
 from littoral.api.docs.parameters import HEADERS, PARAMETERS
 from littoral.api.docs.schemas import SCHEMAS
@@ -37,6 +37,7 @@ def operations() -> list[Operation]:
         *policies.operations(),
         *more.operations(),
         *beyond.operations(),
+        *administration.operations(),
     ]
 
 

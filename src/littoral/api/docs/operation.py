@@ -93,7 +93,7 @@ class Operation:
         """A name for generated code: ``putThingsAttributesByAttributePath``."""
         words = [self.method.lower()]
         for part in self.path.strip("/").split("/"):
-            if part in {"api", "2", "littoral", "v1"}:
+            if part in {"api", "2", "v1"}:
                 continue
             text = part.strip("{}")
             text = f"by-{text}" if part.startswith("{") else text

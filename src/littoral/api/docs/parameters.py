@@ -40,6 +40,13 @@ PARAMETERS: dict[str, Json] = {
         "resourcePath", "`thing:/…`, `policy:/…` or `message:/…`; slashes stay as they are."
     ),
     "messageSubject": _path("messageSubject", "What the message is about; may have slashes."),
+    "messageId": _path("messageId", "The waiting message."),
+    "tenantId": _path("tenantId", "The tenant."),
+    "deviceId": _path("deviceId", "The device, as its tenant names it."),
+    "siteName": _path("siteName", "The site."),
+    "userName": _path("userName", "The user."),
+    "moduleName": _path("moduleName", "`littoral`."),
+    "podName": _path("podName", "The node's name."),
     "keyId": _path("keyId", "The API key's id; not its secret."),
     "fields": _query(
         "fields",

@@ -1,6 +1,17 @@
 """The JSON Schemas of what goes in and out, by the name that the tables use."""
 
+import msgspec
+
+from littoral.api.apikeys import ApiKeyRequest
+from littoral.api.beyond.explain import PolicyQuestion
+from littoral.api.devops import LoggerLevel
 from littoral.api.docs.operation import Json
+from littoral.api.management import TokenRequest
+from littoral.api.users import UserRequest
+
+BODIES = (ApiKeyRequest, LoggerLevel, PolicyQuestion, TokenRequest, UserRequest)
+"""What is read from bodies by these types; their schemas are theirs."""
+
 
 _ID = r"^[^:]*:[^\x00-\x1f\x7f-\xff/]+$"
 _FREE: Json = {"type": "object", "additionalProperties": True}
@@ -21,10 +32,6 @@ def _object(needed: tuple[str, ...] = (), /, **members: Json) -> Json:
     if needed:
         made["required"] = list(needed)
     return made
-
-
-def _closed(needed: tuple[str, ...], /, **members: Json) -> Json:
-    return {**_object(needed, **members), "additionalProperties": False}
 
 
 def _map(of: str) -> Json:
@@ -66,7 +73,16 @@ _WITH_POLICY: dict[str, Json] = {
     },
 }
 
+
+def _of_bodies() -> dict[str, Json]:
+    _, found = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
+    # As JSON and back: defaults are tuples there.
+    made: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(found))
+    return made
+
+
 SCHEMAS: dict[str, Json] = {
+    **_of_bodies(),
     "Json": {"description": "Any JSON value."},
     "Text": _TEXT,
     "Count": {"type": "integer", "minimum": 0},
@@ -116,7 +132,6 @@ SCHEMAS: dict[str, Json] = {
     "PolicyId": {"type": "string", "pattern": _ID, "maxLength": 256},
     "Thing": {**_object(**_THING, **_SPECIAL), "description": "A thing, or what was selected."},
     "NewThing": _object(**_THING, **_WITH_POLICY),
-    "ThingOrAcknowledgements": {"anyOf": [_ref("Thing"), _ref("Acknowledgements")]},
     "Patch": {"description": "RFC 7396: null deletes; a key `{{ ~regex~ }}` deletes by pattern."},
     "Things": {"type": "array", "items": _ref("Thing")},
     "SearchResult": _object(
@@ -211,20 +226,7 @@ SCHEMAS: dict[str, Json] = {
     "Sites": _page("Site"),
     "Status": _object(("node", "time", "ready", "log"), node=_FREE, time=_INSTANT, ready=_YES,
                       reason=_TEXT, log=_FREE, links=_FREE, parts=_FREE),
-    "TokenRequest": _closed(("site",),
-        site={"type": "string", "minLength": 1, "maxLength": 256},
-        tenants={"type": ["array", "null"], "items": {"type": "string", "minLength": 1, "maxLength": 256},
-                 "maxItems": 256},
-        ttlS={"type": "integer", "minimum": 1, "maximum": 604800, "description": "Seconds."},
-    ),
     "Token": _object(("token", "site", "expires"), token=_TEXT, site=_TEXT, expires=_INSTANT),
-    "ApiKeyRequest": _closed(("subjects",),
-        subjects={"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 256},
-                  "minItems": 1},
-        roles={"type": "array", "items": {"type": "string", "enum": ["admin", "status"]}},
-        comment={"type": "string", "maxLength": 256},
-        ttlS={"type": ["integer", "null"], "minimum": 1},
-    ),
     "ApiKey": _object(
         ("id", "subjects", "created"),
         id=_TEXT, subjects=_TEXTS, roles=_TEXTS, comment=_TEXT, created=_INSTANT,
@@ -232,5 +234,37 @@ SCHEMAS: dict[str, Json] = {
         key={"type": "string", "description": "The secret; shown once, when it is made."},
     ),
     "ApiKeys": _page("ApiKey"),
+    "User": _object(("name", "subjects", "roles"), name=_TEXT, subjects=_TEXTS, roles=_TEXTS),
+    "Users": _page("User"),
+    "Mail": _object(
+        ("messageId", "subject", "kept", "expires"),
+        messageId=_TEXT, subject=_TEXT, featureId=_TEXT, contentType=_TEXT, correlationId=_TEXT,
+        sender=_TEXT, responseRequired=_YES, bytes=_NUMBER, kept=_INSTANT, expires=_INSTANT,
+        offered=_NUMBER, value=_ref("Json"),
+    ),
+    "Mails": _object(("items",), items={"type": "array", "items": _ref("Mail")}),
+    "Cancelled": _object(("cancelled",), cancelled=_TEXTS),
+    "Tree": _object(
+        ("label", "status"), label=_TEXT,
+        status={"type": "string", "enum": ["UP", "DOWN", "UNKNOWN"]},
+        details={"type": "array"}, children={"type": "array", "items": _ref("Tree")},
+    ),
+    "Cluster": _object(("reachable", "leader"), reachable=_TEXTS, unreachable=_TEXTS, leader=_TEXT),
+    "NodeStatus": _object(("health", "cluster"), health=_ref("Tree"), cluster=_ref("Cluster")),
+    "Counts": _object(
+        ("allThingsCount",), allThingsCount=_NUMBER, hotThingsCount=_NUMBER,
+        namespaces={"type": "object", "additionalProperties": _NUMBER},
+    ),
+    "Loggers": {"type": "object", "description": "Service to instance to what it says."},
+    "Decision": _object(
+        ("allowed", "because", "policyId", "grantedBy", "revokedBy"),
+        allowed=_YES, because=_TEXT, policyId=_TEXT, subjects=_TEXTS, permission=_TEXT,
+        resource=_TEXT, partly=_YES, grantedBy={"type": "array", "items": _ref("Rule")},
+        revokedBy={"type": "array", "items": _ref("Rule")},
+    ),
+    "Rule": _object(
+        ("entry", "subject", "resource"), entry=_TEXT, subject=_TEXT, resource=_TEXT,
+        depth=_NUMBER, policyId=_TEXT, writtenAs=_TEXT,
+    ),
     "Health": _object(("status",), status={"type": "string", "enum": ["UP", "DOWN"]}),
 }  # fmt: skip
