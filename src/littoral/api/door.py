@@ -13,9 +13,11 @@ from littoral.api.auth import Authenticator
 from littoral.api.cloudevents import CloudEventRoutes
 from littoral.api.commands import Commands
 from littoral.api.delivery import MessageDesk
+from littoral.api.devops import devops_routes
 from littoral.api.docs import document_routes
 from littoral.api.errors import (
     InternalError,
+    MethodNotAllowed,
     PeerGone,
     RouteMissing,
     VersionNotSupported,
@@ -40,6 +42,8 @@ from littoral.kernel.errors import InvalidHeader, LittoralError
 CORRELATION_CHARS_MAX = 256
 """Length of a correlation id."""
 
+_IDS_AT_ONCE = 64
+
 _logger = logging.getLogger("littoral.api")
 
 
@@ -56,6 +60,7 @@ class Door:
 
     def __init__(self, parts: ApiParts) -> None:
         self._entropy = parts.entropy
+        self._random: list[bytes] = []
         self._authenticator = Authenticator(parts.identities)
         self._feeds = Feeds(parts.twins, parts.router, parts.acks, parts.log, parts.clock)
         self._streams = ThingStreams(parts, self._feeds)
@@ -78,6 +83,7 @@ class Door:
         }
         self._open: Open = {
             **operation_routes(parts, self._authenticator, self.statistics),
+            **devops_routes(parts, self._authenticator),
             **document_routes(parts.node.version),
         }
         self._sockets = SocketRoutes(
@@ -87,8 +93,11 @@ class Door:
         self._failures = 0
 
     def new_id(self) -> str:
-        """A random UUID, as text."""
-        raw = bytearray(self._entropy.token(16))
+        """A random UUID, as text. Randomness is taken for many at once: a system call each is dear."""
+        if not self._random:
+            pool = self._entropy.token(16 * _IDS_AT_ONCE)
+            self._random = [pool[at : at + 16] for at in range(0, len(pool), 16)]
+        raw = bytearray(self._random.pop())
         raw[6] = raw[6] & 0x0F | 0x40
         raw[8] = raw[8] & 0x3F | 0x80
         text = raw.hex()
@@ -136,7 +145,7 @@ class Door:
         except PeerGone:
             return
         except LittoralError as e:
-            answer = problem_answer(e)
+            answer = _refusal(scope, e)
         except Exception:
             self._failures += 1
             more["correlation-id"] = more["correlation-id"] or self.new_id()
@@ -199,6 +208,13 @@ class Door:
                 f"a correlation-id has 1 to {CORRELATION_CHARS_MAX} printable ASCII characters."
             )
         return given
+
+
+def _refusal(scope: Scope, error: LittoralError) -> Answer:
+    """A problem; but who asks for the methods of an address is answered with them."""
+    if isinstance(error, MethodNotAllowed) and scope.get("method") == "OPTIONS":
+        return Answer(204, b"", {"allow": ", ".join((*error.allow, "OPTIONS"))})
+    return problem_answer(error)
 
 
 async def _until_gone(request: Request, work: Coroutine[Any, Any, None]) -> None:

@@ -20,12 +20,13 @@ def exposition(sources: Iterable[tuple[str, object]]) -> bytes:
     """
     lines: list[str] = []
     for part, record in sources:
-        for name, value in _members(record):
+        for name, value in members_of(record):
             _write(lines, f"littoral_{part}_{name}", value)
     return ("\n".join(lines) + "\n").encode()
 
 
-def _members(record: object) -> list[tuple[str, object]]:
+def members_of(record: object) -> list[tuple[str, object]]:
+    """Names and values of a statistics record, in their order."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
         return [(f.name, getattr(record, f.name)) for f in dataclasses.fields(record)]
     if isinstance(record, tuple) and hasattr(record, "_asdict"):
@@ -46,7 +47,7 @@ def _write(lines: list[str], name: str, value: object) -> None:
             lines.append(f"# TYPE {name} gauge")
         lines.extend(f'{name}{{of="{_label(str(k))}"}} {_number(v)}' for k, v in numbers)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for inner, part in _members(value):
+        for inner, part in members_of(value):
             _write(lines, f"{name}_{inner}", part)
 
 

@@ -84,6 +84,9 @@ PAGES_MAX = 1_000
 PAGE_DEFAULT = 25
 """Things in one answer, if the caller does not say. Source: Ditto."""
 
+COUNT_CHUNK = 1_000
+"""Things counted before others have their turn."""
+
 SCAN_IDS_MAX = 2_000
 """Ids looked at for one page of readable things."""
 

@@ -115,7 +115,7 @@ def test_a_wrong_method_is_told_the_right_ones(on_node):
             ("/api/littoral/v1/apply", "POST"),
             ("/api/2/policies/a:b", "GET, PUT, DELETE"),
         ]:
-            answer = await node.call("OPTIONS", path)
+            answer = await node.call("TRACE", path)
             assert (answer.status, answer.headers["allow"]) == (405, allow)
             assert answer.code == "gateway:method.notallowed"
 
