@@ -6,6 +6,7 @@ waited for: durability, acknowledgements, and the device itself on the live chan
 
 import asyncio
 import contextlib
+import dataclasses
 
 import msgspec
 
@@ -15,7 +16,6 @@ from littoral.api.model import IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.results import Pending, Result
 from littoral.api.signals import SignalHeaders
-from littoral.api.special import special_members
 from littoral.eventing import (
     LIVE_RESPONSE,
     LIVE_TIMEOUT_S,
@@ -29,7 +29,7 @@ from littoral.eventing import (
 )
 from littoral.kernel import json
 from littoral.kernel.errors import Kind, LittoralError
-from littoral.kernel.ids import parse_policy_id, parse_thing_id
+from littoral.kernel.ids import parse_thing_id
 from littoral.log import LogFull
 from littoral.twin import Caller, Conditions, Outcome, View
 from littoral.twin import fields as selectors
@@ -256,6 +256,10 @@ class Commands:
                 await self.durable(result.seq, headers.timeout_s)
 
     def _retrieve(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
+        conditions = headers.conditions
+        if conditions.if_none_match is not None and "_policy" in (command.fields or ""):
+            # The thing's tag does not say whether its policy has changed.
+            conditions = dataclasses.replace(conditions, if_none_match=None)
         if command.group == "things":
             view = self._things.retrieve(
                 caller,
@@ -263,7 +267,7 @@ class Commands:
                 command.path,
                 at_revision=headers.at_revision,
                 at_ms=headers.at_ms,
-                conditions=headers.conditions,
+                conditions=conditions,
             )
             seq = self._things.load(command.entity_id).last_seq
         else:
@@ -274,7 +278,7 @@ class Commands:
                 at_revision=headers.at_revision,
                 at_ms=headers.at_ms,
                 resolved=headers.policy_view == "resolved",
-                conditions=headers.conditions,
+                conditions=conditions,
             )
             seq = self._policies.load(command.entity_id).last_seq
         value = view.value
@@ -283,19 +287,22 @@ class Commands:
         result = Result(200, value, view.etag, seq=seq, revision=view.revision)
         if view.metadata is not None:
             result.headers["ditto-metadata"] = json.encode(view.metadata).decode()
+        if view.headers:
+            result.headers["historical-headers"] = json.encode(dict(view.headers)).decode()
         return result
 
     def _selected(self, caller: Caller, command: Command, view: View) -> object:
         tree = selectors.parse(command.fields or "")
+        if command.group == "things":
+            return self._twins.select(caller, view, tree, path=command.path)
         value = view.value
-        if command.path == "/" and isinstance(value, dict):
-            value = value | special_members(command.entity_id, view)
-            policy_id = value.get("policyId")
-            if "_policy" in tree and command.group == "things" and isinstance(policy_id, str):
-                # A policy that the caller may not read is left out, as any other part is.
-                with contextlib.suppress(LittoralError):
-                    found = self._policies.retrieve(caller, parse_policy_id(policy_id))
-                    value["_policy"] = found.value
+        if command.path == "/" and isinstance(value, dict) and selectors.wants_special(tree):
+            value = value | selectors.special(
+                command.entity_id,
+                revision=view.revision,
+                created_ms=view.created_ms,
+                modified_ms=view.modified_ms,
+            )
         return selectors.select(value, tree)
 
     async def _retrieve_many(

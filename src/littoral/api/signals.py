@@ -347,12 +347,12 @@ def _query(raw: Mapping[str, object], name: str) -> rql.Query | None:
     return None if text is None else parse_condition(text)
 
 
-def _merge_conditions(value: object) -> dict[str, object]:
+def _merge_conditions(value: object) -> dict[str, rql.Query]:
     name = "merge-thing-patch-conditions"
     conditions = _decoded(name, value) if isinstance(value, str) else value
     if not isinstance(conditions, dict):
         raise InvalidHeader(f"{name} is no JSON object of pointers and conditions.")
-    parsed: dict[str, object] = {}
+    parsed: dict[str, rql.Query] = {}
     for pointer, text in conditions.items():
         if not isinstance(text, str):
             raise InvalidHeader(f"{name}: the condition at {pointer[:80]!r} is no string.")
