@@ -29,7 +29,14 @@ pytestmark = [
 @pytest.mark.parametrize("area", sorted(f.name.partition(".")[0] for f in HERE.glob("*.test.js")))
 def test_the_javascript_client_works(area, dev_node):
     done = subprocess.run(
-        [NODE, "--test", "--test-timeout=30000", "--test-reporter=spec", f"{area}.test.js"],
+        [
+            NODE,
+            "--test",
+            "--test-force-exit",
+            "--test-timeout=30000",
+            "--test-reporter=spec",
+            f"{area}.test.js",
+        ],
         cwd=HERE,
         env={**os.environ, "LITTORAL_HTTP": dev_node.http},  # noqa: TID251
         capture_output=True,

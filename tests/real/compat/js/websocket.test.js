@@ -1,12 +1,11 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { after, test } = require('node:test');
-const { close, device, ditto, freshId, http, madeThing, policy, promised, rejected, socket } = require('./node');
+const { test } = require('node:test');
+const { device, ditto, freshId, http, madeThing, policy, promised, rejected, socket } = require('./node');
 
 const client = http();
 const ws = socket();
-after(() => close(ws));
 
 test('a thing is created, read, replaced, merged and deleted over the WebSocket', async () => {
   const id = freshId('socket');
@@ -57,7 +56,6 @@ test('events come as they are asked for, until they are stopped', async () => {
     ['deleted', '/attributes/b', undefined],
   ]);
   await events.stopEvents();
-  close(listener);
 });
 
 test('events narrow to a feature, a property and an action', async () => {
@@ -73,7 +71,6 @@ test('events narrow to a feature, a property and an action', async () => {
   assert.equal((await property).value, false);
   await client.getThingsHandle().deleteThing(id);
   assert.equal((await removed).path, '/');
-  close(listener);
 });
 
 test('a live command is answered by whoever takes live commands', async () => {
@@ -86,7 +83,7 @@ test('a live command is answered by whoever takes live commands', async () => {
   const asker = socket('live');
   try {
     assert.deepEqual(await asker.getThingsHandle().getAttributes(id), { from: 'device' });
-  } finally { live.close(); close(asker); }
+  } finally { live.close(); }
 });
 
 test('live commands reach those who subscribed to them', async () => {
@@ -101,7 +98,6 @@ test('live commands reach those who subscribed to them', async () => {
   const command = await came;
   assert.deepEqual([command.action, command.path, command.value], ['modify', '/attributes/a', 9]);
   sender.close();
-  close(receiver);
 });
 
 test('live events reach those who subscribed to them', async () => {
@@ -115,5 +111,4 @@ test('live events reach those who subscribed to them', async () => {
   sender.send(JSON.stringify({ topic: `${id.replace(':', '/')}/things/live/events/modified`, path: '/attributes/a', headers: {}, value: 9 }));
   assert.deepEqual([(await came).topic, (await came).value], [`${id.replace(':', '/')}/things/live/events/modified`, 9]);
   sender.close();
-  close(receiver);
 });
