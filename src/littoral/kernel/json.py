@@ -50,6 +50,9 @@ def canonical(value: object) -> bytes:
     beside U+E000..U+FFFF; replicas need one order, not that one, so the difference is accepted.
     Whole floats are written as integers, as JavaScript does.
     """
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if b".0" not in data:
+        return data
     return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
 
 

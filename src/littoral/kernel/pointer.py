@@ -3,6 +3,7 @@
 Inside Littoral a path is text that begins with ``/`` (the root is ``/``, as in Ditto's protocol).
 """
 
+from functools import lru_cache
 from typing import NewType
 
 from littoral.kernel.errors import InvalidKey, InvalidPointer
@@ -41,9 +42,13 @@ def _unescape(key: str, text: str) -> str:
 
 def render(keys: tuple[str, ...]) -> Pointer:
     """Join keys into a pointer; inverse of `parse`."""
+    text = "/".join(keys)
+    if "~" not in text and text.count("/") < len(keys):
+        return Pointer("/" + text)
     return Pointer("/" + "/".join(k.replace("~", "~0").replace("/", "~1") for k in keys))
 
 
+@lru_cache(maxsize=16384)
 def check_key(key: str) -> str:
     """Return ``key`` if Ditto allows it inside a thing; raise `InvalidKey` if not."""
     if not key:

@@ -76,6 +76,11 @@ class ThingCommands(ThingReads):
         self._settings = settings
         self._creation = Creation(book, policies, self.forbidden, self._policy_id_of)
 
+    @property
+    def keeps_headers(self) -> frozenset[str]:
+        """Names of the headers of commands that stay in the history; give them with `Conditions`."""
+        return self._settings.historical_headers_to_persist
+
     def create_thing(
         self,
         caller: Caller,
@@ -340,14 +345,17 @@ class ThingCommands(ThingReads):
         deleted = kind == "thing.deleted"
         path = pointer.render(keys)
         body = b"" if deleted else json.encode(value)
-        result = state.change(current, kind, keys, value, headers)
         after: state.After | None = None
+        result = current
         if not _is_small(hot, change, headers, len(body) + _EXPANSION * len(path)):
+            result = state.change(current, kind, keys, value, headers)
             after = (result, None if result is None else _encoded(hot, result))
+        elif kind == "thing.merged":
+            result = state.change(current, kind, keys, value, headers)
         record = self._engine.write(hot, cls, kind, path, body, headers=headers, after=after)
         if deleted:
             return Outcome(created=False, revision=record.revision, seq=record.seq)
-        now = _at(result, keys) if keys else value
+        now = _at(result, keys) if keys and kind == "thing.merged" else value
         return Outcome(
             created=created,
             revision=record.revision,
@@ -422,9 +430,9 @@ def _is_small(hot: Hot, change: _Change, headers: Mapping[str, object], size: in
     return (
         hot.doc is not None
         and len(hot.doc) + hot.pending_bytes + size < THING_BYTES_MAX
+        and state.is_patch(change.kind, change.keys, change.value)
         and metadata.PUT_HEADER not in headers
         and metadata.DELETE_HEADER not in headers
-        and state.is_patch(change.kind, change.keys, change.value)
     )
 
 

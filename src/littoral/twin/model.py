@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from littoral.kernel.errors import InvalidHeader
 from littoral.kernel.ids import Subject, namespace_of
 from littoral.rql import Query
@@ -131,8 +133,7 @@ class Conditions:
 NO_CONDITIONS = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a write did; it is durable once the log has committed ``seq``."""
 
     created: bool
@@ -148,8 +149,7 @@ class Outcome:
     """What ``get-metadata`` asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True, gc=False):
     """What a read found, cut down to what the caller may see."""
 
     value: object
@@ -162,7 +162,7 @@ class View:
     """Of the policy that guards the thing now."""
     metadata: object | None = None
     """What ``get-metadata`` asked for; None if nothing was asked or found."""
-    headers: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, object] = msgspec.field(default_factory=dict)
     """The historical headers that were kept with the revision that is shown."""
 
     annotations: object | None = None

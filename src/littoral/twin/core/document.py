@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from littoral.kernel import merge, pointer
 from littoral.kernel.errors import InvalidId, InvalidKey, LittoralError
@@ -19,6 +20,8 @@ from littoral.twin.errors import (
 Keys = tuple[str, ...]
 Document = dict[str, object]
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
 MEMBERS = frozenset({"thingId", "policyId", "definition", "attributes", "features"})
 _FEATURE_MEMBERS = frozenset({"definition", "properties", "desiredProperties"})
 _DEFINITION = re.compile(r"[_a-zA-Z0-9\-.]+:[_a-zA-Z0-9\-.]+:[_a-zA-Z0-9\-.]+|https?://\S+")
@@ -35,9 +38,14 @@ def check_value(keys: Keys, value: object, *, patch: bool) -> None:
     Raises:
         InvalidThing, InvalidDefinition, InvalidKey, InvalidId, PolicyIdNotDeletable, InvalidJson.
     """
-    merge.check_depth(value)
-    for key in keys:
-        pointer.check_key(key)
+    plain = value.__class__ in _PLAIN
+    if not plain:
+        merge.check_depth(value)
+    if not (_check_place(keys) and plain):
+        _check_at(keys, value, patch=patch)
+
+
+def _check_at(keys: Keys, value: object, *, patch: bool) -> None:
     match keys:
         case ():
             _check_thing(value, patch=patch)
@@ -63,6 +71,18 @@ def check_value(keys: Keys, value: object, *, patch: bool) -> None:
                 hint="It has policyId, definition, attributes and features; a feature has "
                 "definition, properties and desiredProperties.",
             )
+
+
+@lru_cache(maxsize=4096)
+def _check_place(keys: Keys) -> bool:
+    """Raise `InvalidKey` if no such place can be; True if any plain value may stand there."""
+    for key in keys:
+        pointer.check_key(key)
+    match keys:
+        case ("attributes", _, *_) | ("features", _, "properties" | "desiredProperties", _, *_):
+            return True
+        case _:
+            return False
 
 
 def check_keys(value: object) -> None:
@@ -101,7 +121,7 @@ def _check_thing(value: object, *, patch: bool) -> None:
             )
         if child is None and key != "policyId" and not patch:
             continue
-        check_value((key,), child, patch=patch)
+        _check_at((key,), child, patch=patch)
 
 
 def _check_policy_id(value: object) -> None:
@@ -166,7 +186,7 @@ def _check_feature(feature: str, value: object, *, patch: bool) -> None:
                 f"feature {feature!r} has no member {key!r}.",
                 hint="A feature has definition, properties and desiredProperties.",
             )
-        check_value(("features", feature, key), child, patch=patch)
+        _check_at(("features", feature, key), child, patch=patch)
 
 
 def check_parent(document: Mapping[str, object], keys: Keys, thing_id: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import orjson
 
-from littoral.kernel import json, merge, pointer
+from littoral.kernel import json, merge
 from littoral.kernel.time import ms_of
 from littoral.log import Record
 from littoral.twin.core import metadata
@@ -192,12 +192,16 @@ def apply(hot: Hot, record: Record, after: After | None = None) -> None:
         _note(hot, record, touched_by(record), existed=existed)
         return
     value = json.decode(record.value) if record.value else None
-    place = None
-    if hot.doc is not None and (headers is None or metadata.change_in(headers) is None):
-        place = _patch_of(record.kind, keys, value)
-    if place is not None:
-        hot.accumulate(*place, len(record.value))
-        _note(hot, record, [place[0]], existed=True)
+    if (
+        hot.doc is not None
+        and is_patch(record.kind, keys, value)
+        and (headers is None or metadata.change_in(headers) is None)
+    ):
+        lane = lane_of(keys)
+        hot.accumulate(lane, _patch_of(keys, value), len(record.value))
+        hot.lanes[lane] = record.hlc
+        hot.revision, hot.last_seq = record.revision, record.seq
+        hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
         return
     existed = hot.exists
     hot.replace(change(hot.parsed(), record.kind, keys, value, headers))
@@ -218,24 +222,27 @@ def is_patch(kind: str, keys: tuple[str, ...], value: object) -> bool:
 
     To replace one property by what is no object is to merge it.
     """
-    if kind == "thing.merged":
-        return len(keys) == 3 and value.__class__ is dict
-    if kind != "thing.modified" or value is None or value.__class__ is dict:
+    if value is None or not keys:
         return False
-    return len(keys) > 3 if keys[:1] == ("features",) else len(keys) > 1
+    depth = _DEPTH.get(keys[0], 99)
+    if kind == "thing.merged" and value.__class__ is dict:
+        return len(keys) >= depth
+    return len(keys) > depth and value.__class__ is not dict and kind in _PATCHES
 
 
-def _patch_of(kind: str, keys: tuple[str, ...], value: object) -> tuple[str, Patch] | None:
-    """The lane of a record and what is to be merged there, if `is_patch`."""
-    if not is_patch(kind, keys, value):
-        return None
-    if kind == "thing.merged":
-        assert isinstance(value, dict)
-        return pointer.render(keys), value
-    patch: Patch = {keys[-1]: value}
-    for key in keys[-2 : (2 if keys[0] == "features" else 0) : -1]:
+_DEPTH = {"attributes": 1, "features": 3}
+"""How long the path of a lane is."""
+
+_PATCHES = frozenset(("thing.merged", "thing.modified"))
+
+
+def _patch_of(keys: tuple[str, ...], value: object) -> Patch:
+    """What is to be merged into the lane of a record that `is_patch`."""
+    patch = value
+    for key in keys[: _DEPTH[keys[0]] - 1 : -1]:
         patch = {key: patch}
-    return lane_of(keys), patch
+    assert isinstance(patch, dict)
+    return patch
 
 
 def touched_by(record: Record) -> list[str]:
