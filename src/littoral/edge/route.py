@@ -1,6 +1,7 @@
 """A link as a receiver of live messages: what nobody here can take goes to where the thing lives."""
 
 import contextlib
+from collections.abc import Callable
 
 from littoral.edge.conversation import Conversation
 from littoral.edge.core import Answered
@@ -36,17 +37,26 @@ class LinkRoute:
     """
 
     def __init__(
-        self, inbox: Inbox, clock: Clock, *, mailbox: Mailbox | None = None, name: str = ""
+        self,
+        inbox: Inbox,
+        clock: Clock,
+        *,
+        mailbox: Mailbox | None = None,
+        name: str = "",
+        takes_mail: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.conversation: Conversation | None = None
         self.name = name
         """As the inbox knows this way: what a mailbox got over it is not sent back."""
         self._inbox = inbox
         self._mailbox = mailbox
+        self._takes_mail = takes_mail
         self._clock = clock
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, message: Message) -> bool:
         """Take a message for the other side. Raises `SiteAway` or `LinkBusy`."""
+        if message.id and not self._takes_mail(message.thing_id):
+            return False
         conversation = self.conversation
         if conversation is None or not conversation.is_open:
             raise SiteAway(f"the link to where {message.thing_id!r} lives is down.")
@@ -59,7 +69,7 @@ class LinkRoute:
             body = encode_message(message)
             if not message.response_required:
                 conversation.tell(TOPIC, body, ttl_s=ttl_s)
-                return
+                return True
 
         def done(answer: Answered) -> None:
             if (answer.code and message.undelivered()) or answer.code in _NO_ANSWER:
@@ -70,6 +80,7 @@ class LinkRoute:
                 message.reply(reply)
 
         conversation.ask(TOPIC, body, ttl_s=ttl_s, done=done)
+        return True
 
     async def take(self, body: bytes, ttl_s: float, *, wanted: bool) -> bytes:
         """A message came over the link: give it to the receivers here; return the answer."""

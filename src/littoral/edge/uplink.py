@@ -65,7 +65,9 @@ class Uplink:
             for c in RecordClass
         }
         self._meter.estimate({c: cursor.position for c, cursor in self._cursors.items()})
-        self._route = LinkRoute(inbox, clock, mailbox=mailbox, name="uplink")
+        self._route = LinkRoute(
+            inbox, clock, mailbox=mailbox, name="uplink", takes_mail=self._is_known_elsewhere
+        )
         self._inbox = inbox
         self._conversation: Conversation | None = None
         self._cloud = NodeId("")
@@ -196,6 +198,10 @@ class Uplink:
 
     def _lives_elsewhere(self, thing_id: str) -> bool:
         return self._homes.of(thing_id) != self._log.node
+
+    def _is_known_elsewhere(self, thing_id: str) -> bool:
+        """For kept messages it must be known: a new device may as well appear here."""
+        return self._homes.of(thing_id) not in {None, self._log.node}
 
     def _on_commit(self, records: Sequence[Record]) -> None:
         if not self._own.observe(records):

@@ -1,5 +1,7 @@
 """Commands to a device and its answers; the error topic."""
 
+from dataclasses import replace
+
 import pytest
 
 from littoral.eventing import Message, MessageTimeout, Reply
@@ -312,3 +314,91 @@ def test_answers_that_are_waited_for_are_bounded(play):
             task.cancel()
 
     play(scene, answers_pending_max=2)
+
+
+def kept(outcome, **more):
+    """A message that a mailbox keeps, which notes what becomes of it."""
+    return replace(
+        ORDER,
+        id="0001-abcd",
+        expires_s=1e9,
+        answer=lambda reply: outcome.append(reply) or True,
+        on_delivered=lambda: outcome.append("delivered"),
+        on_undelivered=lambda: outcome.append("undelivered"),
+        **more,
+    )
+
+
+def hand(world, message):
+    [attachment] = world.inbox.candidates(message)
+    return world.inbox.hand(attachment, message)
+
+
+def test_a_kept_command_is_known_again_by_its_request_id(play):
+    async def scene(world):
+        for _ in range(2):
+            device = await subscribed(world)
+            outcome = []
+            assert hand(world, kept(outcome, response_required=True))
+            [command] = device.received()
+            assert command.topic == "command///req/0001-abcd/stop"
+            device.lose()
+            await world.settle()
+        device = await subscribed(world)
+        device.publish("command///res/0001-abcd/200", b"", packet_id=3)
+        assert [type(one) for one in outcome] == [Reply]
+
+    play(scene)
+
+
+def test_a_kept_one_way_command_is_done_with_its_puback(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5)
+        outcome = []
+        hand(world, kept(outcome))
+        [command] = device.received()
+        assert command.properties[Property.USER_PROPERTY] == (("littoral-message-id", "0001-abcd"),)
+        assert outcome == []
+        device.send_packet(Ack(Type.PUBACK, command.packet_id))
+        assert outcome == ["delivered"]
+
+    play(scene)
+
+
+def test_with_qos_0_a_kept_one_way_command_is_done_when_it_is_written(play):
+    async def scene(world):
+        await subscribed(world, qos=0)
+        outcome = []
+        hand(world, kept(outcome))
+        assert outcome == ["delivered"]
+
+    play(scene)
+
+
+def test_a_kept_command_that_the_device_refuses_or_does_not_take_is_given_back(play):
+    async def scene(world):
+        device = await subscribed(world, version=V5)
+        outcome = []
+        hand(world, kept(outcome, response_required=True))
+        [command] = device.received()
+        device.send_packet(Ack(Type.PUBACK, command.packet_id, Reason.UNSPECIFIED))
+        assert outcome == ["undelivered"]
+        hand(world, kept(outcome, response_required=True))
+        await world.pass_time(60)
+        assert outcome == ["undelivered", "undelivered"]
+
+    play(scene)
+
+
+def test_a_puback_asks_for_what_had_no_room(play):
+    async def scene(world):
+        woken = []
+        device = await subscribed(world, version=V5)
+        world.inbox.watch(woken.append)
+        hand(world, kept([]))
+        [command] = device.received()
+        assert woken == []
+        device.send_packet(Ack(Type.PUBACK, command.packet_id))
+        assert woken == ["org.acme:d1"]
+
+    play(scene)
