@@ -62,16 +62,19 @@ class Socket:
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url, self._headers = url, headers
+        self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         try:
-            self._socket = websockets.sync.client.connect(
-                self._url,
-                additional_headers=self._headers,
-                open_timeout=CONNECT_S,
-                close_timeout=CLOSE_S,
-                max_size=FRAME_BYTES_MAX,
-                proxy=None,
+            self._socket = self._opened.enter_context(
+                websockets.sync.client.connect(
+                    self._url,
+                    additional_headers=self._headers,
+                    open_timeout=CONNECT_S,
+                    close_timeout=CLOSE_S,
+                    max_size=FRAME_BYTES_MAX,
+                    proxy=None,
+                )
             )
         except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as e:
             raise _refused(self._url, e) from e
@@ -82,7 +85,7 @@ class Socket:
 
     def close(self) -> None:
         """Say good-bye. Idempotent."""
-        self._socket.close()
+        self._opened.close()
 
     def send(self, text: str | bytes) -> None:
         """Send one text frame."""
@@ -106,16 +109,19 @@ class AsyncSocket:
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url, self._headers = url, headers
+        self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
-            self._socket = await websockets.asyncio.client.connect(
-                self._url,
-                additional_headers=self._headers,
-                open_timeout=CONNECT_S,
-                close_timeout=CLOSE_S,
-                max_size=FRAME_BYTES_MAX,
-                proxy=None,
+            self._socket = await self._opened.enter_async_context(
+                websockets.asyncio.client.connect(
+                    self._url,
+                    additional_headers=self._headers,
+                    open_timeout=CONNECT_S,
+                    close_timeout=CLOSE_S,
+                    max_size=FRAME_BYTES_MAX,
+                    proxy=None,
+                )
             )
         except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as e:
             raise _refused(self._url, e) from e
@@ -126,7 +132,7 @@ class AsyncSocket:
 
     async def close(self) -> None:
         """Say good-bye. Idempotent."""
-        await self._socket.close()
+        await self._opened.aclose()
 
     async def send(self, text: str | bytes) -> None:
         """Send one text frame."""
