@@ -234,7 +234,7 @@ def _is_there(current: Document, keys: Keys) -> bool:
     except KeyError:
         return False
     # What stands in for nothing cannot be taken away.
-    return bool(found) or (keys[:1] != ("imports",) and keys[-1:] != ("references",))
+    return bool(found) or (keys != ("imports",) and keys[-1] != "references")
 
 
 def _check_body_id(policy_id: str, keys: Keys, value: object) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from littoral.kernel.errors import LittoralError
-from littoral.twin import Caller, Conditions
+from littoral.twin import Caller, Conditions, IfEqual
 
 P = "org.acme:p"
 ADMIN = Caller(frozenset({"nginx:admin"}))
@@ -12,8 +12,17 @@ OWN = {"policy:/": {"grant": ["READ", "WRITE"], "revoke": []}}
 LOOK = {"policy:/entries/admin": {"grant": ["READ"], "revoke": []}}
 DOCUMENT = {
     "entries": {
-        "admin": {"subjects": {"nginx:admin": {"type": "t"}}, "resources": OWN},
-        "reader": {"subjects": {"nginx:reader": {"type": "t"}}, "resources": LOOK},
+        "admin": {
+            "subjects": {"nginx:admin": {"type": "t"}},
+            "resources": OWN,
+            "importable": "implicit",
+        },
+        "reader": {
+            "subjects": {"nginx:reader": {"type": "t"}},
+            "resources": LOOK,
+            "importable": "implicit",
+        },
+        "plain": {"subjects": {}, "resources": {}, "importable": "implicit"},
     }
 }
 
@@ -24,26 +33,39 @@ async def refused(awaitable):
     return caught.value.code
 
 
+SHARED = "org.acme:shared"
+NEW = {"subjects": {}, "resources": {}, "importable": "explicit"}
 PARTS = [
-    ("/entries/new", {"subjects": {}, "resources": {}}, "entry"),
-    ("/entries/reader/subjects", {"nginx:other": {"type": "t"}}, "subjects"),
-    ("/entries/reader/subjects/nginx:more", {"type": "t"}, "subject"),
-    ("/entries/reader/resources", {"thing:/": {"grant": ["READ"], "revoke": []}}, "resources"),
-    ("/entries/reader/resources/thing:~1x", {"grant": ["READ"], "revoke": []}, "resource"),
-    ("/entries/reader/importable", "never", "entry"),
-]
+    # path, value, noun in codes, whether putting it makes it, whether it can be deleted
+    ("/entries/new", NEW, "entry", True, True),
+    ("/entries/reader/subjects", {"nginx:other": {"type": "t"}}, "subjects", False, False),
+    ("/entries/reader/subjects/nginx:more", {"type": "t"}, "subject", True, True),
+    ("/entries/reader/resources", {"thing:/": {"grant": ["READ"], "revoke": []}}, "resources", False, False),
+    ("/entries/reader/resources/thing:~1x", {"grant": ["READ"], "revoke": []}, "resource", True, True),
+    ("/entries/reader/importable", "never", "entry", False, False),
+    ("/entries/reader/namespaces", ["com.acme.*"], "entry", False, False),
+    ("/entries/reader/allowedAdditions", ["subjects"], "entry", False, False),
+    ("/entries/reader/references", [{"entry": "plain"}], "entry", True, True),
+    ("/imports", {SHARED: {"entries": ["x"]}}, "imports", False, True),
+    (f"/imports/{SHARED}", {"entries": ["x"]}, "import", True, True),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "noun"), PARTS, ids=[p for p, _, _ in PARTS])
-def test_each_part_is_put_read_and_deleted(on_node, path, value, noun):
+@pytest.mark.parametrize(
+    ("path", "value", "noun", "makes", "deletable"), PARTS, ids=[p for p, *_ in PARTS]
+)
+def test_each_part_is_put_read_and_deleted(on_node, path, value, noun, makes, deletable):
     async def main(node):
         twins = node.twins
         await twins.put_policy(ADMIN, P, "/", DOCUMENT)
+        await twins.put_policy(ADMIN, SHARED, "/", DOCUMENT)
         first = await twins.put_policy(ADMIN, P, path, value)
         read = await twins.retrieve_policy(ADMIN, P, path)
         assert (read.value, read.etag) == (value, first.etag)
-        assert first.value == (value if first.created else None)
-        assert not (await twins.put_policy(ADMIN, P, path, value)).created
+        assert (first.created, first.value) == (makes, value if makes else None)
+        again = await twins.put_policy(ADMIN, P, path, value)
+        assert (again.created, again.etag) == (False, first.etag)
+        assert again.revision == first.revision + 1
         for call in (
             twins.put_policy(READER, P, path, value),
             twins.delete_policy(READER, P, path),
@@ -53,7 +75,6 @@ def test_each_part_is_put_read_and_deleted(on_node, path, value, noun):
         wrong = Conditions(if_match='"x"')
         for call in (
             twins.put_policy(ADMIN, P, path, value, conditions=wrong),
-            twins.delete_policy(ADMIN, P, path, conditions=wrong),
             twins.retrieve_policy(ADMIN, P, path, conditions=wrong),
         ):
             assert await refused(call) == "policies:precondition.failed"
@@ -61,14 +82,57 @@ def test_each_part_is_put_read_and_deleted(on_node, path, value, noun):
         assert await refused(twins.retrieve_policy(ADMIN, P, path, conditions=same)) == (
             "policies:precondition.notmodified"
         )
-        await twins.delete_policy(ADMIN, P, path)
-        if noun not in {"subjects", "resources"}:
-            assert await refused(twins.retrieve_policy(ADMIN, P, path)) == (
-                f"policies:{noun}.notfound"
+        unchanged = Conditions(if_equal=IfEqual.SKIP)
+        assert await refused(twins.put_policy(ADMIN, P, path, value, conditions=unchanged)) == (
+            "policies:precondition.failed"
+        )
+        if deletable:
+            assert await refused(twins.delete_policy(ADMIN, P, path, conditions=wrong)) == (
+                "policies:precondition.failed"
             )
+            await twins.delete_policy(ADMIN, P, path)
             assert await refused(twins.delete_policy(ADMIN, P, path)) == f"policies:{noun}.notfound"
+            if noun == "imports" or "references" in path:
+                assert not (await twins.retrieve_policy(ADMIN, P, path)).value
+            else:
+                assert await refused(twins.retrieve_policy(ADMIN, P, path)) == (
+                    f"policies:{noun}.notfound"
+                )
+        else:
+            assert await refused(twins.delete_policy(ADMIN, P, path)) == (
+                "protocoladapter:unknown.path"
+            )
+        revision = twins.policies.load(P).revision
         await node.reopen(flush=False)
-        assert node.twins.peek_policy(P)["entries"]["reader"]
+        assert node.twins.policies.load(P).revision == revision
+
+    on_node(main)
+
+
+def test_what_was_not_said_reads_as_its_default(on_node):
+    async def main(node):
+        twins = node.twins
+        bare = {"subjects": {"nginx:admin": {}}, "resources": OWN}
+        await twins.put_policy(ADMIN, P, "/", {"entries": {"a": bare}})
+        await twins.put_policy(ADMIN, SHARED, "/", DOCUMENT)
+        await twins.put_policy(ADMIN, P, f"/imports/{SHARED}", {})
+        for path, value in (
+            ("/entries/a/importable", "implicit"),
+            ("/entries/a/allowedAdditions", []),
+            ("/entries/a/references", []),
+            (f"/imports/{SHARED}/entries", []),
+            (f"/imports/{SHARED}/transitiveImports", []),
+        ):
+            assert (await twins.retrieve_policy(ADMIN, P, path)).value == value
+        assert await refused(twins.retrieve_policy(ADMIN, P, "/entries/a/namespaces")) == (
+            "policies:entry.notfound"
+        )
+        for part, value in (("entries", ["admin"]), ("transitiveImports", ["a:b"])):
+            path = f"/imports/{SHARED}/{part}"
+            await twins.put_policy(ADMIN, P, path, value)
+            assert (await twins.retrieve_policy(ADMIN, P, path)).value == value
+            code = await refused(twins.put_policy(ADMIN, P, f"/imports/a:b/{part}", value))
+            assert code == "policies:import.notfound"
 
     on_node(main)
 
