@@ -134,11 +134,11 @@ class PolicyExpiry:
             return
         gone = {key for key, subject in _subjects(policy) if _is_over(subject, now_ms)}
         if gone:
+            # Nobody is let in for the reason that the removal cannot be written, or is not ours to write.
+            self._book.lapse(policy_id)
             if self._settings.owner:
                 self._remove(hot, policy, now_ms)  # the change is noted by `_changed`
                 self.removed += len(gone)
-            else:
-                self._book.lapse(policy_id)
             before = self._index.notes(policy_id)
         told = dict(before.told)
         for key, subject in _subjects(policy):
