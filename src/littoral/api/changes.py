@@ -19,6 +19,7 @@ from littoral.rql import Query
 from littoral.twin import Caller, Twins, protocol
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import ABSENT, Raw, Topic
+from littoral.twin.tags import KEPT_HEADER
 
 THING = "thing:"
 
@@ -190,6 +191,12 @@ class Change:
             extra=extra,
         )
 
+    @property
+    def kept_headers(self) -> object:
+        """The historical headers that were kept with the record."""
+        headers = self.record.headers
+        return {} if headers is None else headers.get(KEPT_HEADER, {})
+
     def _caused_headers(self) -> dict[str, object]:
         """What the causing command gave its event to carry."""
         if self.context is None:
@@ -242,13 +249,5 @@ def extra_fields(
     except LittoralError:
         # It is gone, or its past is: an event is told all the same.
         return None
-    if not isinstance(view.value, dict):
-        return None
-    special = {
-        "_namespace": namespace_of(thing_id),
-        "_revision": view.revision,
-        "_created": instants.render(view.created_ms),
-        "_modified": instants.render(view.modified_ms),
-    }
-    chosen = selectors.select(view.value | special, tree)
+    chosen = twins.select(caller, view, tree)
     return chosen if isinstance(chosen, dict) and chosen else None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from littoral.api.parts import ApiParts
 from littoral.api.signals import SignalHeaders
 from littoral.eventing import Ack, EventNotAllowed, LiveKind, LiveReceiver, LiveSignal
-from littoral.kernel.errors import Forbidden
+from littoral.kernel.errors import Kind, LittoralError
 from littoral.twin import Caller
 from littoral.twin.protocol import Envelope, check_path
 
@@ -67,7 +67,9 @@ class LiveEvents:
     def _check(self, caller: Caller, signal: LiveSignal) -> None:
         try:
             self._twins.things.check_may_change(caller, signal.thing_id, signal.path)
-        except Forbidden as e:
+        except LittoralError as e:
+            if e.kind is not Kind.FORBIDDEN:
+                raise
             raise EventNotAllowed(
                 f"the event {signal.action[:40]!r} at {signal.path[:80]} of {signal.thing_id} "
                 "may not be sent.",

@@ -27,11 +27,14 @@ from littoral.api.session_streams import OpenSearch, SessionStreams
 from littoral.eventing import Declaration, LiveSignal, Message
 from littoral.identity import Identity
 from littoral.kernel.errors import LittoralError
-from littoral.twin import protocol
+from littoral.twin import SubjectDeletion, protocol
 from littoral.twin.protocol import Envelope, UnknownSignal
 
 _TAKE_MAX = 64
 """Frames that are handed over to be written at once; signals beyond it may still be dropped."""
+
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class Signal(Protocol):
@@ -77,7 +80,7 @@ class Session:
         self._signals: deque[Signal] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._spawn: Callable[[Coroutine[Any, Any, None]], object] | None = None
+        self._spawn: Spawn | None = None
         self._running = 0
         self._events: Watching | None = None
         self._controls: dict[Feed, Control] = {}
@@ -92,7 +95,7 @@ class Session:
         """The subject that stands for the client in what it causes."""
         return self.caller.subject
 
-    def begin(self, spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    def begin(self, spawn: Spawn) -> None:
         """Start: ``spawn`` runs a coroutine beside the session, and ends with it."""
         self._spawn = spawn
         self._arm_expiry()
@@ -218,6 +221,10 @@ class Session:
             self._answer_weakly(message)
         return took
 
+    def announce(self, deletion: SubjectDeletion, frame: bytes) -> bool:
+        """Take an announcement of a policy; False if it is not for this client."""
+        return self._live.announce(deletion, frame)
+
     def deliver_live(self, signal: LiveSignal) -> bool:
         """Take a live command or event, as a `LiveReceiver`."""
         took = self._live.deliver_live(signal)
@@ -323,16 +330,12 @@ class Session:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run what has to wait beside the session; the reader stops while too much of it runs."""
         assert self._spawn is not None
-
-        async def run() -> None:
-            try:
-                await work
-            finally:
-                self._running -= 1
-                self.made_room()
-
         self._running += 1
-        self._spawn(run())
+        self._spawn(work).add_done_callback(self._ended)
+
+    def _ended(self, _: object) -> None:
+        self._running -= 1
+        self.made_room()
 
     def end(self) -> None:
         """Take nothing in any more, write what is owed, and close."""

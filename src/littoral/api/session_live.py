@@ -30,7 +30,7 @@ from littoral.kernel.ids import parse_thing_id
 from littoral.kernel.merge import merge, put_at
 from littoral.kernel.pointer import parse
 from littoral.policy import READ
-from littoral.twin import live, protocol
+from littoral.twin import SubjectDeletion, live, protocol
 from littoral.twin.protocol import (
     ABSENT,
     EVENTS,
@@ -293,13 +293,15 @@ class SessionLive:
 
     # -- announcements ------------------------------------------------------------------------
 
-    def announce(self, policy_id: str, subjects: frozenset[str], frame: bytes) -> None:
-        """Take an announcement of a policy that is about one of the client's subjects."""
+    def announce(self, deletion: SubjectDeletion, frame: bytes) -> bool:
+        """Take an announcement of a policy, if it is about one of the client's subjects."""
         selection = self._selections.get(Feed.POLICY_ANNOUNCEMENTS)
-        if selection is None or not selection.has_namespace_of(policy_id):
-            return
-        if subjects & self._session.caller.subjects:
-            self._session.push([_Frame(frame)])
+        return (
+            selection is not None
+            and selection.has_namespace_of(deletion.policy_id)
+            and not self._session.caller.subjects.isdisjoint(deletion.subject_ids)
+            and bool(self._session.push([_Frame(frame)]))
+        )
 
 
 class _Frame:

@@ -64,7 +64,8 @@ class _PastSource:
                 self.is_over = True
                 return None
             self._ready.extend(
-                change.event(visible, more={"historical-headers": {}}) for change, visible in found
+                change.event(visible, more={"historical-headers": change.kept_headers})
+                for change, visible in found
             )
             # A long past that a filter leaves out may not keep the loop.
             await asyncio.sleep(0)

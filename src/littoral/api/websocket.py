@@ -1,6 +1,7 @@
 """Ditto's /ws/2: the shell between an ASGI WebSocket and a `Session`."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from littoral.api.session import Session
 from littoral.api.signals import parse_labels
 from littoral.kernel.errors import LittoralError, Unavailable
 from littoral.registry import RegistryChange
+from littoral.twin import SubjectDeletion, protocol
 from littoral.twin.statuses import status_of
 
 _logger = logging.getLogger("littoral.api")
@@ -58,6 +60,7 @@ class SocketRoutes:
         self._none_open = asyncio.Event()
         self._none_open.set()
         parts.registry.on_change(self._registry_changed)
+        parts.twins.on_announcement(self._announced)
 
     @property
     def open_count(self) -> int:
@@ -107,6 +110,32 @@ class SocketRoutes:
         for session in list(self._open):
             if owner in session.identity.owners:
                 session.close()
+
+    def _announced(self, deletion: SubjectDeletion) -> None:
+        """Tell of a policy's subjects that leave; whoever took it may acknowledge it."""
+        frame = protocol.announcement(
+            deletion.policy_id,
+            "subjectDeletion",
+            deletion.value,
+            correlation_id=deletion.id,
+            requested_acks=deletion.requested_acks,
+        )
+        took = [session for session in list(self._open) if session.announce(deletion, frame)]
+        if took and deletion.requested_acks:
+            took[0].spawn(self._acknowledged(deletion))
+
+    async def _acknowledged(self, deletion: SubjectDeletion) -> None:
+        """Wait for an announcement's acknowledgements; without them it comes again."""
+        with contextlib.suppress(LittoralError):
+            expected = self._parts.acks.expect(
+                deletion.policy_id,
+                deletion.id,
+                deletion.requested_acks,
+                deletion.timeout_ms / 1000,
+            )
+            acks = await expected.result()
+            if all(200 <= ack.status < 300 for ack in acks.values()):
+                deletion.acknowledged()
 
     async def _admit(self, scope: Scope, receive: Receive) -> Session:
         request = Request(scope, receive)
