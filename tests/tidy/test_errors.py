@@ -17,7 +17,6 @@ SHARED = {
     "command.timeout": {"CommandLate", "MessageTimeout"},
     "things:thing.notcreatable": {"LiveNotCreatable", "ThingNotCreatable"},
     "policies:id.notsettable": {"PolicyIdNotSettable", "PolicyIdFixed"},
-    "rql.expression.invalid": {"InvalidExpression", "FilterNotSupported"},
 }
 
 

@@ -10,7 +10,7 @@ import dataclasses
 
 import msgspec
 
-from littoral.api.errors import CommandLate, LiveConditionNotAllowed, NotSupported
+from littoral.api.errors import CommandLate, LiveConditionNotAllowed
 from littoral.api.live import LiveCommands
 from littoral.api.model import IDS_MAX
 from littoral.api.parts import ApiParts
@@ -33,7 +33,14 @@ from littoral.kernel.ids import parse_thing_id
 from littoral.log import LogFull
 from littoral.twin import Caller, Conditions, Outcome, View
 from littoral.twin import fields as selectors
-from littoral.twin.protocol import ABSENT, Action, Command, InvalidEnvelope, policy_action
+from littoral.twin.protocol import (
+    ABSENT,
+    Action,
+    Command,
+    InvalidEnvelope,
+    UnknownCommand,
+    policy_action,
+)
 
 
 class Commands:
@@ -205,7 +212,7 @@ class Commands:
             case Action.DELETE:
                 return policies.delete(caller, one, path, conditions=conditions)
             case _:
-                raise NotSupported("policies cannot be merged.", hint="Modify them instead.")
+                raise UnknownCommand("policies cannot be merged.", hint="Modify them instead.")
 
     async def _acknowledged(
         self, caller: Caller, command: Command, headers: SignalHeaders

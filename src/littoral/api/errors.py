@@ -121,14 +121,8 @@ class CommandLate(LittoralError):
 class NotSupported(LittoralError):
     """Ditto has it, this release has not: refused, never silently ignored."""
 
-    code = "signal.unsupported"
+    code = "littoral.unsupported"
     kind = Kind.UNSUPPORTED
-
-
-class AckNotDeclared(LittoralError):
-    """Nobody on this node gives the acknowledgement that was asked for."""
-
-    code = "acknowledgement:label.not.declared"
 
 
 class MessageNotAllowed(Forbidden):
@@ -189,9 +183,3 @@ class InvalidBody(LittoralError):
     """The body of a request lacks a member, has an unknown one, or one of the wrong type."""
 
     code = "littoral.body.invalid"
-
-
-class FilterNotSupported(LittoralError):
-    """Filters in RQL are not known to this release."""
-
-    code = "rql.expression.invalid"

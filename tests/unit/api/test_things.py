@@ -214,13 +214,13 @@ def test_what_this_release_has_not_is_refused_and_not_ignored(on_node):
     async def main(node):
         await node.call("PUT", T, PUMP)
         described = await node.call("GET", T, headers={"accept": "application/td+json"})
-        assert (described.status, described.code) == (501, "signal.unsupported")
+        assert (described.status, described.code) == (501, "littoral.unsupported")
         defaults = {
             "thingDefinitionUrl": "https://acme.org/pump.tm.jsonld",
             "initializeMissingPropertiesFromDefaults": True,
         }
         migrated = await node.call("POST", T + "/migrateDefinition", defaults)
-        assert (migrated.status, migrated.code) == (501, "signal.unsupported")
+        assert (migrated.status, migrated.code) == (501, "littoral.unsupported")
 
     on_node(main)
 
