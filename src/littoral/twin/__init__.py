@@ -27,11 +27,13 @@ from littoral.twin.policy_settings import CreationRule, PolicySettings
 from littoral.twin.service import Twins
 from littoral.twin.standing import Standing, Standings
 from littoral.twin.tags import etag_of
+from littoral.twin.watching import Change
 
 __all__ = [
     "NO_CONDITIONS",
     "SILENT_KINDS",
     "Caller",
+    "Change",
     "Conditions",
     "CreationRule",
     "DeviceDoor",

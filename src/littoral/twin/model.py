@@ -56,6 +56,12 @@ MODIFICATIONS_WAITING_MAX = 4096
 METADATA_BYTES_MAX = 6 * 1024
 """Pointers and values of metadata that one command puts or deletes."""
 
+HISTORY_CHUNK_RECORDS = 256
+"""Revisions that a stream of history reads at a time."""
+
+TRANSACTION_COMMANDS_MAX = 100
+"""Commands in one transaction."""
+
 KEPT_HEADERS_BYTES_MAX = 1024
 """Headers of a command that are kept in the history; what is more is not kept."""
 

@@ -1,6 +1,7 @@
 """Reads of things, synchronous: what there is, now or at an earlier revision, cut to the reader."""
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from littoral.kernel import pointer
 from littoral.kernel.errors import InvalidHeader, InvalidId
@@ -20,7 +21,7 @@ from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, View
 from littoral.twin.policies import PolicyBook
 from littoral.twin.tags import KEPT_HEADER, check_read, etag_of
 
-_HIDDEN = object()
+HIDDEN = object()
 """In place of a value that the caller may not see; null is a value."""
 
 
@@ -62,7 +63,7 @@ class ThingReads:
         if document is None:
             raise documents.missing(thing_id, ())
         value = self._readable(caller, document, keys, policy_id)
-        if value is _HIDDEN:
+        if value is HIDDEN:
             raise documents.missing(thing_id, keys)
         tag = etag_of(keys, value, hot.revision)
         found = None
@@ -102,7 +103,7 @@ class ThingReads:
         found = self._readable(
             caller, document, keys_of(path), policy_id or str(document.get("policyId"))
         )
-        return None if found is _HIDDEN else found
+        return None if found is HIDDEN else found
 
     def _readable(
         self, caller: Caller, document: Document, keys: tuple[str, ...], policy_id: str
@@ -110,47 +111,49 @@ class ThingReads:
         value: object = document
         for key in keys:
             if not isinstance(value, dict) or key not in value or key == metadata.MEMBER:
-                return _HIDDEN
+                return HIDDEN
             value = value[key]
         if not keys and metadata.MEMBER in document:
             value = {k: v for k, v in document.items() if k != metadata.MEMBER}
-        return self._trimmed(caller, document, keys, value, policy_id)
+        thing_id = document.get("thingId")
+        return self.visible(caller, str(thing_id or ""), keys, value, policy_id)
 
-    def _trimmed(
-        self,
-        caller: Caller,
-        document: Document,
-        keys: tuple[str, ...],
-        value: object,
-        policy_id: str,
+    def visible(
+        self, caller: Caller, thing_id: str, keys: tuple[str, ...], value: object, policy_id: str
     ) -> object:
-        """``value``, which is at ``keys``, as far as the caller may READ it; or `_HIDDEN`."""
+        """``value``, which is at ``keys`` of a thing, as far as the caller may READ it; or `HIDDEN`.
+
+        Of a whole thing nothing else may be left than ``thingId``, or ``{}``.
+        """
         if caller.unrestricted:
             return value
-        enforcer = self._book.enforcer(policy_id, namespace_of(str(document.get("thingId", ""))))
-        own = bool(caller.own) and caller.own == document.get("thingId")
+        enforcer = self._book.enforcer(policy_id, namespace_of(thing_id))
+        own = bool(caller.own) and caller.own == thing_id
         if own and (enforcer is None or caller.subjects.isdisjoint(enforcer.subjects)):
             return value
         resource = "thing:" + pointer.render(keys)
         if enforcer is None or not enforcer.may_partly(caller.subjects, READ, resource):
-            return _HIDDEN
+            return HIDDEN
         if value is None:
             # Null is a value that anybody may see who may see a value there.
             above = "thing:" + pointer.render(keys[:-1])
             seen = enforcer.trim(caller.subjects, READ, {keys[-1]: None}, above)
-            return None if isinstance(seen, dict) else _HIDDEN
+            return None if isinstance(seen, dict) else HIDDEN
         keep = () if keys else ("thingId",)
         trimmed = enforcer.trim(caller.subjects, READ, value, resource, keep=keep)
         if trimmed is None:
-            return _HIDDEN if keys else {}
+            return HIDDEN if keys else {}
         return trimmed
+
+    def refuse(self, thing_id: str) -> NoReturn:
+        """Raise as if there were no such thing."""
+        raise documents.missing(thing_id, ())
 
     def annotations(self, caller: Caller, view: View) -> object | None:
         """The metadata of the thing in ``view`` that the caller may see: of what it may READ."""
         if view.annotations is None:
             return None
-        document: Document = {"thingId": view.entity_id}
-        seen = self._trimmed(caller, document, (), view.annotations, view.policy_id)
+        seen = self.visible(caller, view.entity_id, (), view.annotations, view.policy_id)
         return seen if isinstance(seen, dict) and seen else None
 
     def _metadata(
@@ -167,7 +170,7 @@ class ThingReads:
         tree = document.get(metadata.MEMBER)
         if tree is None:
             return None
-        seen = self._trimmed(caller, document, (), tree, policy_id)
+        seen = self.visible(caller, str(document["thingId"]), (), tree, policy_id)
         return metadata.selected(document, keys, wanted, seen)
 
     def may_read(self, caller: Caller, thing_id: str, path: str = "/") -> bool:

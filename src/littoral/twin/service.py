@@ -5,7 +5,7 @@ a device's hot path is `door`.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from littoral.kernel.ids import namespace_of
 from littoral.kernel.time import Clock
@@ -34,6 +34,7 @@ from littoral.twin.policy_expiry import Listener, PolicyExpiry
 from littoral.twin.policy_settings import PolicySettings
 from littoral.twin.selection import Selection
 from littoral.twin.standing import Standings
+from littoral.twin.watching import Change, Watching
 
 _LIST_CHUNK = 500
 
@@ -58,6 +59,7 @@ class Twins:
         self.policies = PolicyCommands(self.engine, self.book, clock, settings)
         self.actions = PolicyActions(self.policies, self.book, clock, settings)
         self.things = ThingCommands(self.engine, self.book, self.policies, clock, thing_settings)
+        self._watching = Watching(self.engine, self.book, self.things, self.policies, log)
         self._selection = Selection(self.things, self.policies)
         self._log = log
         self._registry = registry
@@ -122,6 +124,32 @@ class Twins:
         await self._settled(self.things.load, thing_id)
         return self.things.retrieve(
             caller, thing_id, path, at_revision=at_revision, at_ms=at_ms, conditions=conditions
+        )
+
+    def readable_change(self, caller: Caller, record: Record) -> Change | None:
+        """`Watching.readable_change`: what the caller may see of a record; None if nothing."""
+        return self._watching.readable_change(caller, record)
+
+    def stream_history(
+        self,
+        caller: Caller,
+        entity: str,
+        *,
+        from_revision: int | None = None,
+        to_revision: int | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        keep: Callable[[Change], bool] | None = None,
+    ) -> AsyncIterator[Change]:
+        """`Watching.stream_history`: the kept changes of ``thing:…`` or ``policy:…``, oldest first."""
+        return self._watching.stream_history(
+            caller,
+            entity,
+            from_revision=from_revision,
+            to_revision=to_revision,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            keep=keep,
         )
 
     def select(
