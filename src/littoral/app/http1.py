@@ -5,6 +5,7 @@ application sees it is bounded here: heads, waiting, unread bodies, unread answe
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -17,11 +18,17 @@ import httptools
 
 from littoral.app.sockets import AsgiApp, Scope, SocketConnection, accepted_key
 
+CONNECTIONS_MAX = 16_384
+"""Open connections of a server, WebSockets among them; more are told so and closed."""
+
 HEAD_BYTES_MAX = 128 * 1024
 """Request line and headers, as bytes. What is over the API's own limits is refused there."""
 
 HEAD_S_MAX = 20.0
 """How long a request's head may take to come."""
+
+LINGER_S = 2.0
+"""How long a refused peer may go on sending what nobody reads."""
 
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request."""
@@ -75,7 +82,9 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
-        self._in_head = True
+        self._begun = 0
+        self._refused = False
+        self._in_head = False
         self._upgrading = False
         self._current: Exchange | None = None
         self._newest: Exchange | None = None
@@ -96,7 +105,11 @@ class HttpConnection(asyncio.Protocol):
             transport.get_extra_info("peername"),
         )
         self._transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
-        self._serving.connections.add(self)
+        serving = self._serving
+        if len(serving.connections) + len(serving.sockets) >= CONNECTIONS_MAX:
+            self.refuse(503, [(b"retry-after", b"5")], b"too many connections")
+            return
+        serving.connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """The network is gone: whoever works for this connection learns it."""
@@ -108,8 +121,9 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
-        if self._in_head:
-            self._head_bytes += len(data)
+        if self._refused:
+            return  # thrown away until the peer has read why
+        begun = self._begun
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as e:
@@ -119,8 +133,11 @@ class HttpConnection(asyncio.Protocol):
                 self.refuse(400, [], b"this upgrade is not known")
         except httptools.HttpParserError:
             self.refuse(400, [], b"this is not HTTP")
-        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
-            self.refuse(431, [], b"")
+        if self._in_head and begun == self._begun:
+            # Nothing but this head came with it.
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.refuse(431, [], b"")
         newest = self._newest
         if (newest is not None and newest.is_full) or len(self._queue) > PIPELINED_MAX:
             self._pause()
@@ -152,6 +169,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._head_bytes = 0
+        self._begun += 1
         self._in_head = True
         self._upgrading = False
         self._deadline_s = self._loop.time() + HEAD_S_MAX
@@ -164,7 +182,6 @@ class HttpConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
         headers = dict(self._headers)
         if self._parser.should_upgrade():
             tokens = headers.get(b"connection", b"").lower().replace(b" ", b"").split(b",")
@@ -195,7 +212,6 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._newest is not None:
             self._newest.end_body()
-        self._in_head = True
 
     def _scope(self, kind: str, version: str) -> Scope:
         try:
@@ -252,7 +268,15 @@ class HttpConnection(asyncio.Protocol):
         return self._serving.date
 
     def refuse(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Answer what no application is to see, and end."""
+        """Answer what no application is to see, and end.
+
+        What still comes is thrown away for a moment: closing on unread bytes makes the network
+        drop the answer, and the peer would never learn why.
+        """
+        if self._transport is None or self._transport.is_closing() or self._refused:
+            return
+        self._refused = True
+        self._deadline_s = self._loop.time() + LINGER_S
         self.write(
             head_of(
                 status,
@@ -262,7 +286,9 @@ class HttpConnection(asyncio.Protocol):
             )
             + body
         )
-        self.close()
+        with contextlib.suppress(OSError):  # the peer is gone, and the loop does not know it yet
+            self._transport.write_eof()
+        self.resume()
 
     def close(self) -> None:
         """End after what is written."""
@@ -271,8 +297,12 @@ class HttpConnection(asyncio.Protocol):
 
     def look(self, now_s: float) -> None:
         """Called every second: whoever takes too long with a head is let go."""
-        if now_s > self._deadline_s and self._current is None and self._socket is None:
-            if self._head_bytes and self._in_head:
+        if self._transport is None or self._transport.is_closing():
+            self._serving.connections.discard(self)
+        elif now_s > self._deadline_s and self._current is None and self._socket is None:
+            if self._refused:
+                self.close()
+            elif self._in_head:
                 self.refuse(408, [], b"")
             else:
                 self.close()
@@ -304,6 +334,9 @@ class HttpConnection(asyncio.Protocol):
                 _logger.exception("a WebSocket failed")
             finally:
                 self._serving.sockets.discard(socket)
+                if self._refused:
+                    self._socket = None
+                    self._serving.connections.add(self)
 
         self._serving.spawn(serve())
 

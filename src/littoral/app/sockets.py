@@ -102,7 +102,8 @@ class SocketConnection(asyncio.Protocol):
                     self._put(len(payload), text=payload.decode())
                 elif opcode == frames.BINARY:
                     self._put(len(payload), data=payload)
-                elif opcode == frames.PING:
+                elif opcode == frames.PING and self._writable:
+                    # Who takes nothing gets no answer either: its pings must not fill our memory.
                     self._write(frames.head_of(frames.PONG, len(payload)) + payload)
                 elif opcode == frames.CLOSE:
                     code = frames.decode_close(payload)
