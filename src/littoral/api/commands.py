@@ -12,13 +12,12 @@ import msgspec
 
 from littoral.api.errors import CommandLate, LiveConditionNotAllowed
 from littoral.api.live import LiveCommands
-from littoral.api.model import IDS_MAX
+from littoral.api.model import FORGET_WAIT_S, IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.results import Pending, Result
 from littoral.api.signals import SignalHeaders
 from littoral.eventing import (
     LIVE_RESPONSE,
-    LIVE_TIMEOUT_S,
     SEARCH_PERSISTED,
     TWIN_PERSISTED,
     Ack,
@@ -31,7 +30,7 @@ from littoral.kernel import json
 from littoral.kernel.errors import Kind, LittoralError
 from littoral.kernel.ids import parse_thing_id
 from littoral.log import LogFull
-from littoral.twin import Caller, Conditions, Outcome, View
+from littoral.twin import Caller, Outcome, View
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import (
     ABSENT,
@@ -136,8 +135,16 @@ class Commands:
                     hint="Leave it out, or send channel=live.",
                 )
             return await self._conditionally_live(caller, command, headers)
-        if headers.channel == "live" and command.group == "things":
-            return await self._live.run(caller, command, headers)
+        if headers.channel == "live":
+            if command.group == "things":
+                return await self._live.run(caller, command, headers)
+            # Policies have one channel; the header is not for them.
+            acks = tuple(
+                TWIN_PERSISTED if label == LIVE_RESPONSE else label
+                for label in headers.requested_acks
+            )
+            headers = msgspec.structs.replace(headers, channel="twin", requested_acks=acks)
+            return await self.run(caller, command, headers)
         if command.action is Action.RETRIEVE:
             return await self._read(caller, command, headers)
         return await self._acknowledged(caller, command, headers)
@@ -147,11 +154,12 @@ class Commands:
     ) -> Result:
         """Read from the device if the twin says so, else from the twin."""
         plain = msgspec.structs.replace(headers, live_channel_condition=None, channel="twin")
-        asked = msgspec.structs.replace(
-            plain, conditions=Conditions(condition=headers.live_channel_condition)
-        )
+        condition = headers.conditions.condition
+        if condition is not None:
+            self._retrieve(caller, command, plain.with_condition(condition))
         matched = "true"
         try:
+            asked = plain.with_condition(headers.live_channel_condition)
             self._retrieve(caller, command, asked)
         except LittoralError as e:
             if e.code != "things:condition.failed":
@@ -160,12 +168,7 @@ class Commands:
         channel = "twin"
         result: Result | None = None
         if matched == "true":
-            live = msgspec.structs.replace(
-                plain,
-                channel="live",
-                requested_acks=(LIVE_RESPONSE,),
-                timeout_s=min(headers.timeout_s, LIVE_TIMEOUT_S),
-            )
+            live = msgspec.structs.replace(plain, channel="live", requested_acks=(LIVE_RESPONSE,))
             try:
                 result = await self._live.run(caller, command, live)
                 channel = "live"
@@ -260,7 +263,7 @@ class Commands:
                 return result
             # Nobody sees what may vanish; if it does vanish, what was before is read.
             with contextlib.suppress(LogFull):
-                await self.durable(result.seq, headers.timeout_s)
+                await self.durable(result.seq, headers.timeout_s or FORGET_WAIT_S)
 
     def _retrieve(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
         conditions = headers.conditions

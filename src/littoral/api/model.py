@@ -43,7 +43,7 @@ MESSAGE_TIMEOUT_S = 10.0
 """How long the answer of a device is waited for, if the caller does not say."""
 
 FORGET_WAIT_S = 3.0
-"""How long a fire-and-forget request still waits, so that refusals reach the caller."""
+"""How long a read still waits for what it has seen to be durable, if its caller would not."""
 
 HEARTBEAT_S = 1.0
 """Time between two empty server-sent events. Source: Ditto."""

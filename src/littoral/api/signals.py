@@ -140,6 +140,10 @@ class SignalHeaders(msgspec.Struct, frozen=True, gc=False):
             and self.requested_acks in _PLAIN_ACKS
         )
 
+    def with_condition(self, condition: rql.Query | None) -> "SignalHeaders":
+        """The same with no other condition than this one."""
+        return msgspec.structs.replace(self, conditions=Conditions(condition=condition))
+
     def of_reading(self) -> "SignalHeaders":
         """The same for a read that comes before the command itself: without what is of changes."""
         return SignalHeaders(self.correlation_id, timeout_s=self.timeout_s or TIMEOUT_S_MAX)

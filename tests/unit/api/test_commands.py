@@ -416,3 +416,30 @@ def test_a_wrong_migration_is_refused(on_node, body, status, code):
         assert (await node.call("GET", T + "/migrateDefinition")).headers["allow"] == "POST"
 
     on_node(main)
+
+
+def test_policies_have_one_channel_whatever_the_header_says(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        path = "/api/2/policies/org.acme:pump"
+        read = await node.call("GET", path, headers={"channel": "live"})
+        assert (read.status, read.json["policyId"]) == (200, "org.acme:pump")
+        put = await node.call("PUT", path, read.json, headers={"channel": "live"})
+        assert put.status == 204
+
+    on_node(main)
+
+
+def test_a_condition_holds_for_the_device_too(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        device = Device(node, LiveResponse(200, 99))
+        headers = {
+            "live-channel-condition": "exists(attributes)",
+            "condition": 'eq(attributes/model,"P2")',
+        }
+        refused = await node.call("GET", T + "/attributes/model", headers=headers)
+        assert (refused.status, refused.code) == (412, "things:condition.failed")
+        assert device.taken == []
+
+    on_node(main)
