@@ -17,7 +17,7 @@ from littoral.twin.core.state import Hot
 from littoral.twin.engine import Engine
 from littoral.twin.errors import PolicyIdNotSettable, PreconditionFailed
 from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, IfEqual, Outcome
-from littoral.twin.policies import PolicyBook
+from littoral.twin.policies import PolicyBook, parsed
 from littoral.twin.policy_creation import CreationRules
 from littoral.twin.policy_errors import PolicyConflict
 from littoral.twin.policy_paths import (
@@ -99,7 +99,8 @@ class PolicyCommands(PolicyReads):
         value = fill_policy(keys, value, caller.subject, now_ms)
         _check_body_id(policy_id, keys, value)
         created = is_made(current, keys, value)
-        before = load_policy(current, policy_id=policy_id)
+        before = parsed(hot)
+        assert before is not None
         after = self._changed(before, keys, merge.put_at(hot.document(), keys, value))
         self._check_change(caller, after, keys, conditions)
         after = settled(after, before, self._settings, now_ms)
@@ -130,7 +131,8 @@ class PolicyCommands(PolicyReads):
                 hot, RecordClass.STATE, "policy.deleted", "/", b"", headers=headers_of(caller)
             )
             return Outcome(created=False, revision=record.revision, seq=record.seq)
-        before = load_policy(current, policy_id=policy_id)
+        before = parsed(hot)
+        assert before is not None
         after = self._changed(before, keys, merge.delete_at(hot.document(), keys))
         self._check_change(caller, after, keys, conditions)
         stored = self._store(caller, hot, after, (), created=False, conditions=NO_CONDITIONS)
