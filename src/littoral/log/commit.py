@@ -194,14 +194,17 @@ class GroupCommit:
 
     def _overflow(self) -> None:
         """The open batch is large enough while another one flies: close it in the next iteration."""
+        self._check_busy()
+        if not self._closing:
+            self._closing = True
+            self._loop.call_soon(self._close_large)
+
+    def _check_busy(self) -> None:
         if self._ready_bytes > PENDING_BYTES_MAX:
             raise LogBusy(
                 f"{self._ready_bytes >> 20} MiB wait for the disk.",
                 hint="Send less at a time, or look at the disk's latency.",
             )
-        if not self._closing:
-            self._closing = True
-            self._loop.call_soon(self._close_large)
 
     def _close_large(self) -> None:
         self._close_batch()

@@ -8,18 +8,17 @@ from operator import itemgetter
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId, Origin
 from littoral.kernel.time import Clock, Entropy
-from littoral.log.codec import headers_size
+from littoral.log.check import INT_MAX, check, check_headers
 from littoral.log.commit import GroupCommit
 from littoral.log.core import high_water_key, salvage_value, snapshot_key, snapshot_of
 from littoral.log.cursor import Cursor, Cursors
-from littoral.log.errors import LogBroken, LogClosed, RecordInvalid
+from littoral.log.errors import LogBroken, LogClosed
 from littoral.log.housekeeping import Housekeeper
 from littoral.log.model import (
     BATCH_BYTES_MAX,
     BATCH_RECORDS_MAX,
     DEFAULT_RETENTION,
     HASTEN_RECORDS,
-    HEADERS_BYTES_MAX,
     HLC_AHEAD_MS,
     LEDGER_KIND,
     TEXT_CHARS_MAX,
@@ -38,7 +37,6 @@ from littoral.native import hot
 
 _new_record = tuple.__new__
 _HLC_AHEAD = HLC_AHEAD_MS << 16
-_INT_MAX = 1 << 62
 _TEXT_QUICK = TEXT_CHARS_MAX // 2
 """Below it the full check of the texts' length cannot fail: a kind is a constant of ours."""
 
@@ -102,6 +100,17 @@ class Log(GroupCommit):
 
     # The hot path: one tuple and one list append per record. Everything else is per batch.
 
+    def admit(self, records: Sequence[Record]) -> None:
+        """Raise now whatever appending one of these facts would raise.
+
+        Who appends them at once afterwards, within one turn of the loop, appends all in one batch.
+        """
+        if self._refusal is not None:
+            self._refuse()
+        self._check_busy()
+        for record in records:
+            check(record)
+
     def append(
         self,
         cls: int,
@@ -128,16 +137,16 @@ class Log(GroupCommit):
             or not 0 <= cls <= 4
             or not (entity.isascii() and path.isascii())
             or len(path) + len(entity) > _TEXT_QUICK
-            or (device_time is not None and not -_INT_MAX < device_time < _INT_MAX)
+            or (device_time is not None and not -INT_MAX < device_time < INT_MAX)
         ):
-            _check(
+            check(
                 Record(
                     0, 0, device_time, cls, kind, entity, revision,
                     prev_seq, path, value, headers, self.origin, 0,
                 )
             )  # fmt: skip
         elif headers is not None:
-            _check_headers(headers)
+            check_headers(headers)
         stamp = self._now_ms() << 16
         if stamp <= self.last_hlc:
             stamp = self.last_hlc + 1
@@ -217,7 +226,7 @@ class Log(GroupCommit):
         """
         if self._refusal is not None:
             self._refuse()
-        _check(record)
+        check(record)
         self.observe(record.hlc)
         self.head = seq = self._next
         self._next = seq + 1
@@ -456,40 +465,3 @@ if hot is not None:
         open_bytes_each=OPEN_BYTES_EACH,
         hasten_records=HASTEN_RECORDS,
     )
-
-
-def _check(record: Record) -> None:
-    """Raise `RecordInvalid` if the store could not write or read back this record."""
-    _, hlc, device_time, cls, kind, entity, revision, prev_seq, path, value, headers, _, oseq = (
-        record
-    )
-    if value.__class__ is not bytes or len(value) > VALUE_BYTES_MAX:
-        raise RecordInvalid(
-            f"a record's value is bytes, at most {VALUE_BYTES_MAX} of them.",
-            hint="Split the payload, or send it as an object.",
-        )
-    if not 0 <= cls <= 4:
-        raise RecordInvalid(f"{cls} is not a record class.")
-    if len(kind) + len(entity) + len(path) > TEXT_CHARS_MAX:
-        raise RecordInvalid(
-            f"kind, entity and path of a record have at most {TEXT_CHARS_MAX} characters together."
-        )
-    for number in (device_time or 0, hlc, revision, prev_seq, oseq):
-        if not -_INT_MAX < number < _INT_MAX:
-            raise RecordInvalid(f"the number {number} does not fit a record.")
-    try:
-        for text in (kind, entity, path):
-            text.encode()
-    except UnicodeEncodeError as e:
-        raise RecordInvalid(f"a record's text cannot be encoded: {e.reason}.") from e
-    if headers is not None:
-        _check_headers(headers)
-
-
-def _check_headers(headers: Headers) -> None:
-    try:
-        size = headers_size(headers)
-    except (TypeError, ValueError, OverflowError) as e:
-        raise RecordInvalid(f"a record's headers cannot be encoded: {e}.") from e
-    if size > HEADERS_BYTES_MAX:
-        raise RecordInvalid(f"a record's headers have at most {HEADERS_BYTES_MAX} bytes.")

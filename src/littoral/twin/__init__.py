@@ -25,6 +25,7 @@ from littoral.twin.policy_expiry import SubjectDeletion
 from littoral.twin.policy_paths import policy_methods
 from littoral.twin.policy_settings import CreationRule, PolicySettings
 from littoral.twin.service import Twins
+from littoral.twin.staging import Step
 from littoral.twin.standing import Standing, Standings
 from littoral.twin.tags import etag_of
 from littoral.twin.watching import Change
@@ -45,6 +46,7 @@ __all__ = [
     "PolicySettings",
     "Standing",
     "Standings",
+    "Step",
     "SubjectDeletion",
     "ThingIdNotSettable",
     "TwinSettings",

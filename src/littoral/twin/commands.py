@@ -20,17 +20,14 @@ from littoral.twin.core.document import Document
 from littoral.twin.core.paths import keys_of, noun_of
 from littoral.twin.core.state import Hot
 from littoral.twin.creation import Creation
-from littoral.twin.engine import Engine
 from littoral.twin.errors import (
     NotModifiable,
     PolicyNotAllowed,
     PreconditionFailed,
     ThingConflict,
     TooManyHops,
-    TooManyModifyingRequests,
 )
 from littoral.twin.model import (
-    MODIFICATIONS_WAITING_MAX,
     NO_CONDITIONS,
     Caller,
     Conditions,
@@ -40,6 +37,8 @@ from littoral.twin.model import (
 )
 from littoral.twin.policies import PolicyBook
 from littoral.twin.policy_commands import PolicyCommands
+from littoral.twin.ports import Journal
+from littoral.twin.pressure import check_pressure
 from littoral.twin.reads import ThingReads
 from littoral.twin.tags import KEPT_HEADER, check_conditions, etag_of, headers_of
 
@@ -65,16 +64,25 @@ class ThingCommands(ThingReads):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Journal,
         book: PolicyBook,
         policies: PolicyCommands,
         clock: Clock,
         settings: TwinSettings,
+        *,
+        makes_policies: bool = True,
     ) -> None:
+        """``makes_policies``: whether a thing may be created along with a policy."""
         super().__init__(engine, book, clock)
         self.refused: dict[str, int] = {}
         self._settings = settings
-        self._creation = Creation(book, policies, self.forbidden, self._policy_id_of)
+        self._creation = Creation(
+            book,
+            policies,
+            self.forbidden,
+            self._policy_id_of,
+            makes_policies=makes_policies,
+        )
 
     @property
     def keeps_headers(self) -> frozenset[str]:
@@ -234,25 +242,8 @@ class ThingCommands(ThingReads):
                 hops=caller.hops,
             )
         if hot.last_seq > self._engine.log.committed:
-            self._check_pressure(hot)
+            check_pressure(hot, self._engine.log.committed)
         return hot
-
-    def _check_pressure(self, hot: Hot) -> None:
-        """Raise if too many changes of a thing wait for their commit.
-
-        Its changes are counted from a revision that is known to be durable; a later one is marked
-        now and then, and takes its place when it is durable. So the count errs by one commit.
-        """
-        committed = self._engine.log.committed
-        counted_from, marked, marked_seq = hot.pressure or (hot.revision, 0, 0)
-        if marked_seq <= committed:
-            counted_from = marked or counted_from
-            hot.pressure = (counted_from, hot.revision, hot.last_seq)
-        if hot.revision - counted_from > MODIFICATIONS_WAITING_MAX:
-            raise TooManyModifyingRequests(
-                f"{hot.revision - counted_from} changes of thing {hot.id} wait to become durable.",
-                hint="Wait for the answers to some of them, then go on.",
-            )
 
     def _check_conditions(
         self, caller: Caller, hot: Hot, current: Document, keys: Keys, conditions: Conditions

@@ -48,12 +48,15 @@ class Creation:
         policies: PolicyCommands,
         forbidden: Callable[[str, str], LittoralError],
         policy_of: Callable[[Caller, str], str],
+        *,
+        makes_policies: bool,
     ) -> None:
         """``policy_of`` reads the policyId of a thing for a caller, or raises."""
         self._book = book
         self._policies = policies
         self._forbidden = forbidden
         self._policy_of = policy_of
+        self._makes_policies = makes_policies
 
     def members(self, thing_id: str, value: object) -> Document:
         """What of a whole thing's body is stored; raise if it is another thing's."""
@@ -108,6 +111,10 @@ class Creation:
         if draft.named:
             self.check_policy(caller, draft.policy_id, thing_id)
             return 0
+        if not self._makes_policies:
+            raise ThingNotCreatable(
+                "in a transaction a thing names a policy that exists.", hint="Send its policyId."
+            )
         if self._book.exists(draft.policy_id):
             raise ThingNotCreatable(
                 f"the policy {draft.policy_id} that the thing would get exists already.",

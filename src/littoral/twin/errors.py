@@ -132,6 +132,12 @@ class PolicyInvalid(LittoralError):
     code = "things:policy.invalid"
 
 
+class InvalidTransaction(LittoralError):
+    """The commands of a transaction are too many, of several namespaces, or not known."""
+
+    code = "littoral.transaction.invalid"
+
+
 class ThingIdNotDeletable(LittoralError):
     """A merge would delete the thing's id."""
 

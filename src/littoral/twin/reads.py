@@ -15,10 +15,10 @@ from littoral.twin.core import metadata
 from littoral.twin.core.document import Document
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
-from littoral.twin.engine import Engine
 from littoral.twin.errors import InvalidThingId
 from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, View
 from littoral.twin.policies import PolicyBook
+from littoral.twin.ports import Journal
 from littoral.twin.tags import KEPT_HEADER, check_read, etag_of
 
 HIDDEN = object()
@@ -28,7 +28,7 @@ HIDDEN = object()
 class ThingReads:
     """What can be read of things. Every method meets the thing's policy first."""
 
-    def __init__(self, engine: Engine, book: PolicyBook, clock: Clock) -> None:
+    def __init__(self, engine: Journal, book: PolicyBook, clock: Clock) -> None:
         self._engine = engine
         self._book = book
         self._clock = clock

@@ -5,7 +5,7 @@ a device's hot path is `door`.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from littoral.kernel.ids import namespace_of
 from littoral.kernel.time import Clock
@@ -33,7 +33,9 @@ from littoral.twin.policy_commands import PolicyCommands
 from littoral.twin.policy_expiry import Listener, PolicyExpiry
 from littoral.twin.policy_settings import PolicySettings
 from littoral.twin.selection import Selection
+from littoral.twin.staging import Step
 from littoral.twin.standing import Standings
+from littoral.twin.transactions import Transactions
 from littoral.twin.watching import Change, Watching
 
 _LIST_CHUNK = 500
@@ -59,6 +61,9 @@ class Twins:
         self.policies = PolicyCommands(self.engine, self.book, clock, settings)
         self.actions = PolicyActions(self.policies, self.book, clock, settings)
         self.things = ThingCommands(self.engine, self.book, self.policies, clock, thing_settings)
+        self.transactions = Transactions(
+            self.engine, self.book, self.policies, clock, thing_settings
+        )
         self._watching = Watching(self.engine, self.book, self.things, self.policies, log)
         self._selection = Selection(self.things, self.policies)
         self._log = log
@@ -109,6 +114,12 @@ class Twins:
         return await self._durable(
             self.things.delete(caller, thing_id, path, conditions=conditions)
         )
+
+    async def transaction(self, caller: Caller, steps: Sequence[Step]) -> list[Outcome]:
+        """`Transactions.run`, durable: all of the commands are done, or none is."""
+        outcomes = self.transactions.run(caller, steps)
+        await self._log.wait()
+        return outcomes
 
     async def retrieve(
         self,
