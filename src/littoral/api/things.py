@@ -12,9 +12,10 @@ from littoral.api.request import Request
 from littoral.api.signals import headers_of
 from littoral.api.sse import ThingStreams
 from littoral.kernel.errors import InvalidJson, TooLarge
-from littoral.kernel.ids import parse_namespace, parse_thing_id
+from littoral.kernel.ids import ThingId, parse_namespace, parse_thing_id
 from littoral.kernel.limits import THING_BYTES_MAX
 from littoral.twin import Caller, ThingIdNotSettable
+from littoral.twin.live import InvalidMessagePath
 from littoral.twin.protocol import ABSENT, MERGE_PATCH, Action, Command, UnknownPath, check_path
 
 DEFAULT_NAMESPACE = "org.eclipse.ditto"
@@ -52,39 +53,38 @@ class ThingRoutes:
         """Answer a request; ``rest`` are the segments after ``things``."""
         if not rest:
             return await self._collection(request, caller)
-        thing_id = rest[0]
+        thing_id, below = rest[0], rest[1:]
         path = "/"
-        if len(rest) > 1:
-            below = rest[1:]
+        if below:
             if is_message_address(below):
-                return await self._messages.handle(request, caller, parse_thing_id(thing_id), below)
+                return await self._message(request, caller, parse_thing_id(thing_id), below)
             if below == ("migrateDefinition",):
                 return await self._migration.handle(request, caller, parse_thing_id(thing_id))
             try:
                 path = check_path("things", request.path_from(4))
             except UnknownPath as e:
                 raise RouteMissing(f"things have nothing at {request.path_from(4)[:80]!r}.") from e
-        action = Action.RETRIEVE
-        value: object = ABSENT
-        match request.method:
-            case "GET" | "HEAD":
-                if "accept" in request.headers or "accept" in request.query:
-                    if request.accepts(EVENT_STREAM):
-                        return self._streams.open(
-                            request, caller, ids=(parse_thing_id(thing_id),), path=path
-                        )
-                    _refuse_description(request)
-            case "PUT":
-                action, value = Action.MODIFY, await json_value(request)
-            case "PATCH":
-                action, value = Action.MERGE, await _patch(request)
-            case "DELETE" if path != "/policyId":
-                action = Action.DELETE
-            case _:
-                allowed = _POLICY_ID if path == "/policyId" else _WHOLE
-                raise MethodNotAllowed(request.method, allowed)
+        if request.method in {"GET", "HEAD"}:
+            accept = request.parameter("accept") or ""
+            if EVENT_STREAM in accept and request.accepts(EVENT_STREAM):
+                ids = (parse_thing_id(thing_id),)
+                return self._streams.open(request, caller, ids=ids, path=path)
+            if THING_DESCRIPTION in accept:
+                _refuse_description(request)
+        action, value = await _asked(request, path)
         command = Command(action, "things", thing_id, path, value, request.query.get("fields"))
         return answer_of(request, await self._commands.run(caller, command, headers_of(request)))
+
+    async def _message(
+        self, request: Request, caller: Caller, thing_id: ThingId, below: tuple[str, ...]
+    ) -> Answer | Stream:
+        """Send a message, or watch those that are sent."""
+        if request.method in {"GET", "HEAD"} and request.accepts(EVENT_STREAM):
+            try:
+                return self._streams.open_messages(caller, thing_id, below)
+            except InvalidMessagePath as e:
+                raise RouteMissing(e.message, hint=e.hint) from e
+        return await self._messages.handle(request, caller, thing_id, below)
 
     async def _collection(self, request: Request, caller: Caller) -> Answer | Stream:
         match request.method:
@@ -113,6 +113,22 @@ class ThingRoutes:
         command = Command(Action.CREATE, "things", thing_id, "/", document)
         result = await self._commands.run(caller, command, headers)
         return answer_of(request, result, below=f"/{thing_id}")
+
+
+async def _asked(request: Request, path: str) -> tuple[Action, object]:
+    """What a request to a thing, or to a part of it, asks for, and with which value."""
+    match request.method:
+        case "GET" | "HEAD":
+            return Action.RETRIEVE, ABSENT
+        case "PUT":
+            return Action.MODIFY, await json_value(request)
+        case "PATCH":
+            return Action.MERGE, await _patch(request)
+        case "DELETE" if path != "/policyId":
+            return Action.DELETE, ABSENT
+        case _:
+            allowed = _POLICY_ID if path == "/policyId" else _WHOLE
+            raise MethodNotAllowed(request.method, allowed)
 
 
 def answer_of(request: Request, result: Result, *, below: str = "") -> Answer:

@@ -1,6 +1,7 @@
 """Server-sent events: each change once, in order, and only what the reader may see."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -207,5 +208,132 @@ def test_the_streams_of_a_removed_user_end(on_node):
         async with node.stream("/api/2/things", user=("eve", "e")) as eve:
             node.registry.delete_user("eve")
             assert await eve() is None
+
+    on_node(main)
+
+
+def test_a_stream_is_filtered_and_enriched(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP | {"attributes": {"a": 1, "site": "s1"}})
+        query = "filter=and(gt(attributes/a,5),eq(attributes/site,%22s1%22))&extraFields=attributes/site"
+        async with (
+            node.stream(f"{T}?{query}") as following,
+            node.stream(
+                f"/api/2/things?{query}&fields=_context(topic),attributes,_revision"
+            ) as fields,
+        ):
+            for value in (3, 7):
+                await node.call("PUT", T + "/attributes/a", value)
+            whole = {"a": 7, "site": "s1"}
+            assert await following() == {"thingId": "org.acme:pump", "attributes": whole}
+            assert await fields() == {
+                "_context": {"topic": "org.acme/pump/things/twin/events/modified"},
+                "attributes": whole,
+                "_revision": 3,
+            }
+
+    on_node(main)
+
+
+async def told(node, query, *, path=T, user=("ditto", "ditto")):
+    """All data of a stream that ends by itself."""
+    sink = []
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sink.append(message)
+
+    headers = [("accept", "text/event-stream")]
+    await node.door(
+        node.scope("http", f"{path}?{query}", user, headers, method="GET"), receive, send
+    )
+    assert sink[0]["status"] == 200, sink[1]["body"]
+    text = b"".join(m["body"] for m in sink[1:]).decode()
+    return [json.loads(part[5:]) for part in text.split("\n\n") if part.startswith("data:")]
+
+
+def test_a_past_is_streamed_to_its_end(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        for value in range(2, 6):
+            await asyncio.sleep(10)
+            await node.call("PUT", T + "/attributes/a", value)
+        for query, values in [
+            ("from-historical-revision=1", [1, 2, 3, 4, 5]),
+            ("from-historical-revision=-1", [4, 5]),
+            ("from-historical-revision=2&to-historical-revision=3", [2, 3]),
+            ("to-historical-revision=0&from-historical-revision=5", [5]),
+            ("from-historical-revision=1&filter=gt(attributes/a,3)", [4, 5]),
+        ]:
+            assert [one["attributes"]["a"] for one in await told(node, query)] == values, query
+            path = T + "/attributes/a"
+            assert await told(node, query, path=path) == values
+        stamped = await told(node, "from-historical-revision=1&fields=_modified,_context/path")
+        assert [one["_context"]["path"] for one in stamped] == ["/"] + ["/attributes/a"] * 4
+        span = f"from-historical-timestamp={stamped[1]['_modified']}"
+        span += f"&to-historical-timestamp={stamped[2]['_modified']}"
+        assert [one["attributes"]["a"] for one in await told(node, span)] == [2, 3]
+        assert node.door.statistics()["streams"] == 0
+
+    on_node(main)
+
+
+def test_messages_are_streamed_with_their_subject(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        received, gone = asyncio.Queue(), asyncio.Event()
+
+        async def receive():
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            if message.get("body") not in (None, b":\n\n"):
+                await received.put(message["body"])
+
+        async with asyncio.TaskGroup() as tasks:
+            for path in ("/inbox/messages", "/inbox/messages/on", "/features/f/outbox/messages"):
+                headers = [("accept", "text/event-stream")]
+                scope = node.scope("http", T + path, ("ditto", "ditto"), headers, method="GET")
+                tasks.create_task(node.door(scope, receive, send))
+            await asyncio.sleep(0.5)
+            quiet = {"response-required": "false"}
+            await node.call("POST", T + "/inbox/messages/on", {"n": 1}, headers=quiet)
+            await node.call("POST", T + "/outbox/messages/on", {"n": 2}, headers=quiet)
+            await node.call(
+                "POST",
+                T + "/inbox/messages/off",
+                b"a\nb",
+                headers=quiet | {"content-type": "text/plain"},
+            )
+            await node.call("POST", T + "/features/f/outbox/messages/hot", b"\xff", headers=quiet)
+            await asyncio.sleep(0.5)
+            gone.set()
+        text = b"".join(received.get_nowait() for _ in range(received.qsize()))
+        assert sorted(text.split(b"\n\n")[:-1]) == [
+            b"event:hot\ndata:/w==",
+            b"event:off\ndata:a\ndata:b",
+            b'event:on\ndata:{"n": 1}',
+            b'event:on\ndata:{"n": 1}',
+        ]
+        assert node.inbox.statistics().receivers == 0
+        wrong = await node.call("GET", T + "/inbox", headers={"accept": "text/event-stream"})
+        assert wrong.status in {400, 404}
+
+    on_node(main)
+
+
+def test_messages_are_streamed_to_those_who_may_read_them(on_node):
+    async def main(node):
+        node.registry.put_user("eve", generated_password="e")
+        await node.call("PUT", T, PUMP)
+        async with node.stream(T + "/inbox/messages", user=("eve", "e")) as eve:
+            await node.call(
+                "POST", T + "/inbox/messages/on", {"n": 1}, headers={"response-required": "false"}
+            )
+            with pytest.raises(TimeoutError):
+                await eve()
 
     on_node(main)
