@@ -89,6 +89,10 @@ def _policy(**entry: object) -> dict[str, object]:
     }
 
 
+INLINE = {"entries": {"e": _policy()}}
+FOREIGN = {"entries": {"e": _policy(subjects={"nginx:eve": {"type": "x"}})}}
+
+
 def _subject(**subject: object) -> dict[str, object]:
     return {"nginx:ditto": {"type": "x"}, "nginx:new": {"type": "x", **subject}}
 
@@ -170,6 +174,18 @@ CASES = [
     ),
     Case("things:thing.toolarge", "PUT", T, {"attributes": {"a": LARGE}}),
     Case("things:thing.toolarge", "PATCH", T + "/attributes/b", "y" * (100 * 1024 - 50)),
+    Case("things:thing.toolarge", "PUT", NONE, {"attributes": {"a": "x" * (100 * 1024 - 25)}}),
+    Case("things:precondition.failed", "PUT", NONE, {}, {"if-match": "*"}),
+    Case("things:merge.invalid", "PUT", NONE, {"_policy": INLINE, "features": 1}),
+    Case("policies:policy.notcreatable", "PUT", NONE, {"_policy": FOREIGN}),
+    Case("policies:entry.invalid", "PUT", NONE, {"_policy": {"entries": {"e": 1}}}),
+    Case(
+        "things:metadata.notmodifiable",
+        "PUT",
+        NONE,
+        {},
+        {"put-metadata": '[{"key":"*/*/x","value":1}]'},
+    ),
     Case("things:id.invalid", "GET", "/api/2/things/nonsense"),
     Case("things:id.invalid", "PUT", "/api/2/things/a:" + "x" * 255, {}),
     Case("things:id.notsettable", "PUT", T, {"thingId": "org.acme:other"}),
