@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from littoral.edge.bugs import report_bug
 from littoral.edge.conversation import Conversation, LinkParts
 from littoral.edge.core.frames import Hello
-from littoral.edge.errors import LinkConflict, LinkIdentity, LinkPeerError
+from littoral.edge.errors import LinkConflict, LinkIdentity
 from littoral.edge.grants import Grants
 from littoral.edge.homes import Homes
 from littoral.edge.inflow import Gate, Inflow
-from littoral.edge.messages import TOPIC
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
 from littoral.edge.ports import AppliesTwins, FrameChannel, LinkLog, Listener, Registered
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
-from littoral.eventing import Attachment, Direction, Inbox, Mailbox
+from littoral.eventing import (
+    Attachment,
+    Direction,
+    Inbox,
+    LiveAttachment,
+    LiveChannel,
+    Mailbox,
+)
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock
@@ -42,6 +48,7 @@ class _Site:
     route: LinkRoute
     conversation: Conversation | None = None
     attachment: Attachment | None = None
+    live: LiveAttachment | None = None
 
 
 class Downlink:
@@ -64,12 +71,14 @@ class Downlink:
         software: str = "",
         renew: Renew | None = None,
         mailbox: Mailbox | None = None,
+        live: LiveChannel | None = None,
     ) -> None:
         self._log = log
         self._twins = twins
         self._registry = registry
         self._inbox = inbox
         self._mailbox = mailbox
+        self._live = live
         self._listener = listener
         self._directory = directory
         self._clock = clock
@@ -171,6 +180,10 @@ class Downlink:
             direction=Direction.INBOX,
             route=site.route.name,
         )
+        if self._live is not None:
+            site.live = self._live.attach_default(
+                site.route, accepts=lambda thing_id: self._homes.of(thing_id) == name
+            )
 
     def filled(self, conversation: Conversation, lane: str) -> None:
         """The site has all that was passed over before its scope grew."""
@@ -182,9 +195,8 @@ class Downlink:
         """A live message from a site."""
         if topic == RENEW_TOPIC and self._renew is not None:
             return await self._renew(conversation.peer, body)
-        if topic != TOPIC:
-            raise LinkPeerError(f"this node knows no messages on {topic!r}.")
-        return await self._site(conversation.peer).route.take(body, ttl_s, wanted=wanted)
+        route = self._site(conversation.peer).route
+        return await route.take(topic, body, ttl_s, wanted=wanted)
 
     # Inside.
 
@@ -219,7 +231,13 @@ class Downlink:
         site = self._sites.get(name)
         if site is None:
             meter = Meter(self._log, self._own, self._clock)
-            route = LinkRoute(self._inbox, self._clock, mailbox=self._mailbox, name=f"site/{name}")
+            route = LinkRoute(
+                self._inbox,
+                self._clock,
+                mailbox=self._mailbox,
+                live=self._live,
+                name=f"site/{name}",
+            )
             site = self._sites[name] = _Site(name, self._new_inflow(), meter, route)
         return site
 
@@ -234,6 +252,9 @@ class Downlink:
         if site.attachment is not None:
             site.attachment.close()
             site.attachment = None
+        if site.live is not None:
+            site.live.close()
+            site.live = None
 
     def _cursor(self, name: NodeId, cls: RecordClass) -> Cursor:
         return self._log.cursor(f"downlink/{name}/{cls.name.lower()}", pinned=True, cls=int(cls))

@@ -9,13 +9,12 @@ from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkPeerError
 from littoral.edge.homes import Homes
 from littoral.edge.inflow import Gate, Inflow
-from littoral.edge.messages import TOPIC
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
 from littoral.edge.ports import Applies, AppliesTwins, Dialer, LinkLog
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
-from littoral.eventing import Direction, Inbox, Mailbox
+from littoral.eventing import Direction, Inbox, LiveChannel, Mailbox
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
 from littoral.kernel.time import Clock, Entropy
@@ -46,6 +45,7 @@ class Uplink:
         software: str = "",
         beside: BesideSession | None = None,
         mailbox: Mailbox | None = None,
+        live: LiveChannel | None = None,
     ) -> None:
         self._log = log
         self._dialer = dialer
@@ -65,8 +65,14 @@ class Uplink:
             for c in RecordClass
         }
         self._meter.estimate({c: cursor.position for c, cursor in self._cursors.items()})
+        self._live = live
         self._route = LinkRoute(
-            inbox, clock, mailbox=mailbox, name="uplink", takes_mail=self._is_known_elsewhere
+            inbox,
+            clock,
+            mailbox=mailbox,
+            live=live,
+            name="uplink",
+            takes_mail=self._is_known_elsewhere,
         )
         self._inbox = inbox
         self._conversation: Conversation | None = None
@@ -87,6 +93,7 @@ class Uplink:
             route=self._route.name,
         )
         out = inbox.attach_everywhere(self._route, direction=Direction.OUTBOX)
+        live = None if self._live is None else self._live.attach_default(self._route)
         try:
             while True:
                 await self._enabled.wait()
@@ -95,6 +102,8 @@ class Uplink:
         finally:
             up.close()
             out.close()
+            if live is not None:
+                live.close()
 
     def disable(self) -> None:
         """Cut the link until `enable`: for rehearsals and for metered lines."""
@@ -147,9 +156,7 @@ class Uplink:
     ) -> bytes:
         """A live message from the cloud."""
         del conversation
-        if topic != TOPIC:
-            raise LinkPeerError(f"this node knows no messages on {topic!r}.")
-        return await self._route.take(body, ttl_s, wanted=wanted)
+        return await self._route.take(topic, body, ttl_s, wanted=wanted)
 
     # Inside.
 

@@ -5,24 +5,21 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import PurePath
 
-import msgspec
-
 from littoral import __version__
 from littoral.api import ApiParts, Door, NodeInfo, build_app
 from littoral.edge import Downlink, Enrolment, EnrolmentToken, LinkSettings, Uplink, scope_of
 from littoral.eventing import Acknowledgements, Inbox, LiveChannel, Mailbox, Router
 from littoral.functions.host import FunctionHost, FunctionSettings
 from littoral.gateway import Limits, MqttDoor
-from littoral.identity import Identities, IdentitySettings, Issuer
+from littoral.identity import Identities
 from littoral.kernel import wire
 from littoral.kernel.ids import NodeId, parse_node_id
-from littoral.log import Budget, Log, RecordClass, Retention
-from littoral.node.config import MIB, AuthConfig, NodeConfig, PoliciesConfig, RetentionConfig
+from littoral.log import Log
+from littoral.node.config import NodeConfig
 from littoral.node.ports import NodePorts
+from littoral.node.translation import identity_settings_of, policy_settings_of, retention_of
 from littoral.registry import Registry
-from littoral.twin import CreationRule, PolicySettings, Twins
-
-_DAY_MS = 86_400_000
+from littoral.twin import Twins
 
 
 class Node:
@@ -83,40 +80,9 @@ class Node:
         self.uplink = _uplink(self, ports)
         self.downlink, self.enrolment = _downlink(self, ports)
         self.not_ready: str | None = "the node is starting."
-        self.http: Door = build_app(
-            ApiParts(
-                twins=self.twins,
-                registry=self.registry,
-                identities=self.identities,
-                router=self.router,
-                inbox=self.inbox,
-                mailbox=self.mailbox,
-                acks=self.acks,
-                live=self.live,
-                log=self.log,
-                clock=clock,
-                entropy=entropy,
-                node=NodeInfo(config.name, config.role, __version__),
-                statistics={
-                    "log": self.log.statistics,
-                    "twins": self.twins.statistics,
-                    "registry": self.registry.statistics,
-                    "identities": self.identities.statistics,
-                    "mqtt": self.mqtt.statistics,
-                    "router": self.router.statistics,
-                    "inbox": self.inbox.statistics,
-                    "mailbox": self.mailbox.statistics,
-                    "acks": self.acks.statistics,
-                    "live": self.live.statistics,
-                },
-                not_ready=self._why_not_ready,
-                link_status=self.links,
-                token_text=_token_text(config, ports),
-                public_metrics=config.http.listen.startswith(("127.", "localhost", "[::1]")),
-            )
-        )
+        self.http: Door = build_app(_api_parts(self, ports))
 
-    def _why_not_ready(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         """Starting, stopping, or a log that takes nothing: it still answers reads."""
         return self.not_ready or self.log.refusal()
 
@@ -169,52 +135,36 @@ def compose(config: NodeConfig, ports: NodePorts) -> Node:
     return Node(config, ports)
 
 
-def retention_of(config: RetentionConfig) -> Retention:
-    """The log's rule for a node's settings: the total is each class's own limit too."""
-    total = config.total_mib * MIB
-    days = {
-        RecordClass.ALARM: config.alarm_days,
-        RecordClass.EVENT: config.event_days,
-        RecordClass.STATE: config.state_days,
-        RecordClass.TELEMETRY: config.telemetry_days,
-        RecordClass.BULK: config.bulk_days,
-    }
-    return Retention(
-        total_bytes_max=total,
-        classes={
-            cls: Budget(bytes_max=total, age_ms_max=count * _DAY_MS) for cls, count in days.items()
+def _api_parts(node: Node, ports: NodePorts) -> ApiParts:
+    return ApiParts(
+        twins=node.twins,
+        registry=node.registry,
+        identities=node.identities,
+        router=node.router,
+        inbox=node.inbox,
+        mailbox=node.mailbox,
+        acks=node.acks,
+        live=node.live,
+        log=node.log,
+        clock=ports.clock,
+        entropy=ports.entropy,
+        node=NodeInfo(node.config.name, node.config.role, __version__),
+        statistics={
+            "log": node.log.statistics,
+            "twins": node.twins.statistics,
+            "registry": node.registry.statistics,
+            "identities": node.identities.statistics,
+            "mqtt": node.mqtt.statistics,
+            "router": node.router.statistics,
+            "inbox": node.inbox.statistics,
+            "mailbox": node.mailbox.statistics,
+            "acks": node.acks.statistics,
+            "live": node.live.statistics,
         },
-    )
-
-
-def identity_settings_of(config: AuthConfig) -> IdentitySettings:
-    """What identities are told, out of a node's settings."""
-    return IdentitySettings(
-        issuers=tuple(
-            Issuer(name, one.issuers, one.subjects, one.audiences, one.condition, one.jwks_url)
-            for name, one in config.issuers.items()
-        ),
-        pre_authenticated=config.pre_authenticated,
-        admin_subjects=frozenset(config.admin_subjects),
-        devops_subjects=frozenset(config.devops_subjects),
-        status_subjects=frozenset(config.status_subjects),
-        keys_ms=config.keys_s * 1000,
-    )
-
-
-def policy_settings_of(config: PoliciesConfig, *, owner: bool) -> PolicySettings:
-    """The settings of policies; only the ``owner`` of policies removes subjects from them."""
-    return PolicySettings(
-        expiry_granularity_ms=config.subject_expiry_granularity_s * 1000,
-        namespace_roots=config.namespace_roots,
-        creation_grants=tuple(
-            CreationRule(*msgspec.structs.astuple(rule)) for rule in config.creation_grants
-        ),
-        creation_revokes=tuple(
-            CreationRule(*msgspec.structs.astuple(rule)) for rule in config.creation_revokes
-        ),
-        token_subject=config.token_subject,
-        owner=owner,
+        not_ready=node.why_not_ready,
+        link_status=node.links,
+        token_text=_token_text(node.config, ports),
+        public_metrics=node.config.http.listen.startswith(("127.", "localhost", "[::1]")),
     )
 
 
@@ -250,6 +200,7 @@ def _uplink(node: Node, ports: NodePorts) -> Uplink | None:
         registry=node.registry,
         inbox=node.inbox,
         mailbox=node.mailbox,
+        live=node.live,
         dialer=ports.dialer,
         clock=ports.clock,
         entropy=ports.entropy,
@@ -274,6 +225,7 @@ def _downlink(node: Node, ports: NodePorts) -> tuple[Downlink | None, Enrolment 
         registry=registry,
         inbox=node.inbox,
         mailbox=node.mailbox,
+        live=node.live,
         listener=ports.listener(enrolment),
         directory=lambda name: scope_of(registry, name),
         clock=ports.clock,

@@ -12,7 +12,7 @@ from littoral.edge.errors import ChannelClosed, LinkUnreachable
 from littoral.edge.model import LinkSettings, Scope
 from littoral.edge.ports import PeerIdentity
 from littoral.edge.uplink import Uplink
-from littoral.eventing import Inbox, Mailbox
+from littoral.eventing import Inbox, LiveChannel, Mailbox
 from littoral.kernel.ids import NodeId
 from littoral.log import Log, Record
 from littoral.log.adapters.committer import InlineCommitter
@@ -179,6 +179,7 @@ class Node:
         self.parts = KeepingParts(self.log)
         self.inbox = Inbox(self.clock)
         self.mailbox = Mailbox(self.log, self.inbox, self.clock, self.entropy)
+        self.live = LiveChannel()
 
     def append(self, entity="thing:ns:a", value=b"1", cls=3, kind="thing.merged", headers=None):
         return self.log.append(cls, kind, entity, 0, 0, "/x", value, None, headers)
@@ -211,6 +212,7 @@ class World:
             registry=node.parts,
             inbox=node.inbox,
             mailbox=node.mailbox,
+            live=node.live,
             listener=self.network,
             directory=self.scope,
             clock=node.clock,
@@ -230,6 +232,7 @@ class World:
             registry=node.parts,
             inbox=node.inbox,
             mailbox=node.mailbox,
+            live=node.live,
             dialer=self.network.dialer(name),
             clock=node.clock,
             entropy=node.entropy,
