@@ -1,6 +1,6 @@
 """Why somebody is not believed. The codes are Eclipse Ditto's where it has one."""
 
-from littoral.kernel.errors import Forbidden, Kind, LittoralError, Unauthenticated, Unavailable
+from littoral.kernel.errors import Forbidden, LittoralError, Unauthenticated, Unavailable
 
 
 class TokenInvalid(Unauthenticated):
@@ -34,5 +34,4 @@ class KeysUnavailable(Unavailable):
 class InvalidIssuer(LittoralError):
     """The settings of a token issuer make no sense."""
 
-    code = "littoral.setting.invalid"
-    kind = Kind.INVALID
+    code = "littoral.issuer.invalid"
