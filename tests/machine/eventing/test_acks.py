@@ -5,6 +5,7 @@ The model is a list of signals; each has the labels it waits for, what came, and
 
 import asyncio
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -18,6 +19,8 @@ from littoral.eventing import (
     combined_status,
 )
 from littoral.simulate.loop import SimLoop
+
+pytestmark = pytest.mark.slow
 
 OWNERS = st.sampled_from(["anna", "bert", "cora"])
 LABELS = st.sampled_from(["lab-1", "lab-2", "lab-3"])

@@ -169,6 +169,7 @@ def test_a_subscriber_that_filtered_a_signal_out_is_answered_for_weakly(world):
     world(main)
 
 
+@pytest.mark.slow
 def test_what_waits_is_bounded(world):
     async def main():
         acks = Acknowledgements()

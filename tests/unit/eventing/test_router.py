@@ -1,6 +1,6 @@
 import asyncio
 
-from littoral.eventing import Router
+from littoral.eventing import Router, SignalContext
 
 
 def seqs(batches):
@@ -84,3 +84,29 @@ def test_a_sink_that_fails_is_closed_and_told_and_the_others_get_theirs(log, rec
         assert router.statistics().failed == 1 and router.statistics().subscriptions == 1
 
     world(main)
+
+
+def test_what_caused_a_record_is_told_while_it_is_passed_on_and_then_forgotten(log, record):
+    router, told = Router(log), []
+    cause = SignalContext("c1", "nginx:ditto", {"mine": 1}, ("lab-1",))
+    router.annotate(1, cause)  # nobody subscribes: nothing is kept
+    router.subscribe(lambda records: told.append([router.context(r.seq) for r in records]))
+    assert router.is_heard
+    router.annotate(2, cause)
+    router.annotate(4, cause)
+    router.annotate(0, cause)  # nothing was written
+    log.commit(record(1), record(2), record(3))
+    assert told == [[None, cause, None]]
+    assert router.context(2) is None
+    # The commit of 4 failed; seqs go on, and it is not remembered for ever.
+    log.commit(record(5))
+    assert router.context(4) is None
+
+
+def test_a_context_is_dropped_also_if_the_last_subscriber_is_gone(log, record):
+    router = Router(log)
+    subscription = router.subscribe(list)
+    router.annotate(1, SignalContext("c1"))
+    subscription.close()
+    log.commit(record(1))
+    assert router.context(1) is None and not router.is_heard
