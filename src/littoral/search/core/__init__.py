@@ -1,0 +1,1 @@
+"""Decisions of the search index: leaves, places, properties, cursors, what a policy shows."""

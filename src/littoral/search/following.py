@@ -1,0 +1,358 @@
+"""Keeps an index up with the log: whole batches as they are committed, and things that need reading.
+
+Everything here runs on the loop; the index works on its worker.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from littoral.kernel.errors import LittoralError
+from littoral.log import Log, Record
+from littoral.search.core.access import shapes_of
+from littoral.search.errors import IndexDamaged
+from littoral.search.model import (
+    BEHIND_RECORDS_MAX,
+    CHUNK_RECORDS_MAX,
+    CHUNK_THINGS_MAX,
+    QUEUE_RECORDS_MAX,
+    Access,
+    Wants,
+)
+from littoral.search.ports import Index, Worker
+from littoral.twin import Standing, Twins
+
+_READ_CHUNK = 4096
+_THING = "thing:"
+_POLICY = "policy:"
+_NOTHING = Wants()
+
+_logger = logging.getLogger("littoral.search")
+
+T = TypeVar("T")
+
+
+class Follower:
+    """One index and its place behind the log.
+
+    Invariant: what is committed is in the index, in ``_batches``, or named in ``_things`` and
+    ``_policies``.
+    """
+
+    def __init__(self, log: Log, twins: Twins, index: Index, worker: Worker) -> None:
+        self._log = log
+        self._twins = twins
+        self._index = index
+        self._worker = worker
+        self._own = log.origin
+        self._batches: list[Sequence[Record]] = []
+        self._waiting = 0
+        self._heard = log.committed
+        self._things: dict[str, None] = {}
+        self._policies: dict[str, None] = {}
+        self._risky: dict[str, int] = {}
+        self._risky_policies: dict[str, int] = {}
+        self.position = 0
+        self.built = asyncio.Event()
+        """Set while the index knows all things."""
+        self.damaged = asyncio.Event()
+        """Set when the index has to be made anew."""
+        self.rebuilds = 0
+        log.listen(self._committed)
+        log.on_abort(self._aborted)
+        twins.book.listen(self._lapsed)
+
+    # What is told by others: no work here.
+
+    def _committed(self, records: Sequence[Record]) -> None:
+        self._batches.append(records)
+        self._waiting += len(records)
+        self._heard = records[-1].seq
+        if self._waiting > QUEUE_RECORDS_MAX:
+            self._coalesce()
+
+    def _coalesce(self) -> None:
+        """Remember which things and policies changed, and no longer how."""
+        for records in self._batches:
+            self._name(records)
+        self._batches.clear()
+        self._waiting = 0
+
+    def _name(self, records: Iterable[Record]) -> None:
+        for entity in {record.entity for record in records}:
+            if entity.startswith(_THING):
+                self._things[entity[len(_THING) :]] = None
+            elif entity.startswith(_POLICY):
+                self._policies[entity[len(_POLICY) :]] = None
+
+    def _aborted(self, error: LittoralError) -> None:
+        """What was read before it was durable is void: read it again."""
+        del error
+        self._things.update(dict.fromkeys(self._risky))
+        self._policies.update(dict.fromkeys(self._risky_policies))
+        self._risky.clear()
+        self._risky_policies.clear()
+
+    def _lapsed(self, policy_ids: frozenset[str]) -> None:
+        self._policies.update(dict.fromkeys(policy_ids))
+
+    # Going on.
+
+    @property
+    def behind(self) -> int:
+        """Records that are not in the index yet; things that have to be read count as one."""
+        return self._waiting + len(self._things) + len(self._policies)
+
+    async def work(self, what: Callable[[], T]) -> T:
+        """Run something on the worker; raise what it raises."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        result: list[T] = []
+
+        def done(error: BaseException | None) -> None:
+            if isinstance(error, IndexDamaged):
+                self._broke(error)
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result[0])
+            else:
+                future.set_exception(error)
+
+        self._worker.run(lambda: result.append(what()), done)
+        return await future
+
+    def _broke(self, error: IndexDamaged) -> None:
+        if not self.damaged.is_set():
+            _logger.warning("%s It is made anew.", error)
+            self.built.clear()
+            self.damaged.set()
+
+    async def answer(self, what: Callable[[], T]) -> T:
+        """Bring the index up to the last commit, and ask it something.
+
+        If little is behind, both are one trip to the worker.
+        """
+        await self._advance(CHUNK_RECORDS_MAX)
+        if self._things or self._policies:
+            await self._read()
+        records = self._next(CHUNK_RECORDS_MAX)
+        if not records:
+            return await self.work(what)
+        own, index = self._own, self._index
+
+        def both() -> tuple[Wants, T | None]:
+            wants = index.take(records, own)
+            if wants != _NOTHING:
+                return wants, None
+            index.reached(records[-1].seq)
+            found = what()
+            index.commit()
+            return wants, found
+
+        wants, found = await self._taking(records, both)
+        if wants == _NOTHING:
+            self.position = records[-1].seq
+            return found  # type: ignore[return-value]  # only what is wanting leaves it out
+        await self._settle(wants)
+        return await self.work(what)
+
+    async def step(self) -> int:
+        """Take in one piece of what is behind; return how much it was."""
+        if self._things or self._policies:
+            before = self.behind
+            await self._read(CHUNK_THINGS_MAX)
+            return max(1, before - self.behind)
+        records = self._next(CHUNK_RECORDS_MAX)
+        if records:
+            await self._take(records)
+        return len(records)
+
+    async def _advance(self, left: int) -> None:
+        """Take in records until at most ``left`` wait."""
+        while self._waiting > left:
+            await self._take(self._next(CHUNK_RECORDS_MAX))
+
+    def _next(self, limit: int) -> list[Record]:
+        """The oldest batches, some ``limit`` records of them."""
+        records: list[Record] = []
+        count = 0
+        for batch in self._batches:
+            if records and len(records) + len(batch) > limit:
+                break
+            records += batch
+            count += 1
+        del self._batches[:count]
+        self._waiting -= len(records)
+        return records
+
+    async def _taking(self, records: Sequence[Record], what: Callable[[], T]) -> T:
+        try:
+            return await self.work(what)
+        except BaseException:
+            # Whoever waited has gone, or the index failed: these records are not forgotten.
+            self._name(records)
+            raise
+
+    async def _take(self, records: list[Record]) -> None:
+        own, index = self._own, self._index
+
+        def take() -> Wants:
+            wants = index.take(records, own)
+            if wants == _NOTHING:
+                index.reached(records[-1].seq)
+                index.commit()
+            return wants
+
+        wants = await self._taking(records, take)
+        if wants == _NOTHING:
+            self.position = records[-1].seq
+        else:
+            await self._settle(wants)
+
+    async def _settle(self, wants: Wants) -> None:
+        """Read what the index wants to know."""
+        self._things.update(dict.fromkeys(wants.things))
+        self._policies.update(dict.fromkeys(wants.changed))
+        await self._read()
+
+    async def _read(self, limit: int | None = None) -> None:
+        """Read the things and policies that changed (at most ``limit`` of them), as they are now."""
+        target = self._heard if not self._batches else self._batches[0][0].seq - 1
+        while self._things and limit != 0:
+            ids = list(self._things)[:CHUNK_THINGS_MAX]
+            await self._read_things(ids)
+            limit = None if limit is None else max(0, limit - len(ids))
+        while self._policies and limit != 0:
+            ids = list(self._policies)[:CHUNK_THINGS_MAX]
+            await self._read_policies(ids)
+            limit = None if limit is None else max(0, limit - len(ids))
+        if not self._things and not self._policies:
+            index = self._index
+
+            def note() -> None:
+                index.reached(target)
+                index.commit()
+
+            await self.work(note)
+            self.position = target
+
+    async def _read_things(self, ids: list[str]) -> None:
+        for one in ids:
+            self._things.pop(one, None)
+        standings = [self._twins.standings.of(one) for one in ids]
+        committed = self._log.committed
+        for standing in standings:
+            if standing.seq > committed:
+                self._risky[standing.thing_id] = standing.seq
+        try:
+            await self.put(standings)
+        except BaseException:
+            self._things.update(dict.fromkeys(ids))
+            raise
+
+    async def put(self, standings: Sequence[Standing]) -> None:
+        """Index things, and what their policies say if the index does not know it."""
+        index = self._index
+        wants = await self.work(lambda: index.put(standings))
+        if wants.policies:
+            try:
+                await self._know(wants.policies)
+            except BaseException:
+                self._policies.update(dict.fromkeys(policy_id for policy_id, _ in wants.policies))
+                raise
+
+    async def _read_policies(self, ids: list[str]) -> None:
+        for one in ids:
+            self._policies.pop(one, None)
+        affected: set[str] = set(ids)
+        for one in ids:
+            affected |= self._twins.book.affected_by(one)
+        wanted = tuple(affected)
+        index = self._index
+        try:
+            pairs: list[tuple[str, str]] = []
+            for start in range(0, len(wanted), CHUNK_THINGS_MAX):
+                part = wanted[start : start + CHUNK_THINGS_MAX]
+                pairs += await self.work(lambda part=part: index.using(part))  # type: ignore[misc]
+            for start in range(0, len(pairs), CHUNK_THINGS_MAX):
+                await self._know(pairs[start : start + CHUNK_THINGS_MAX])
+        except BaseException:
+            self._policies.update(dict.fromkeys(ids))
+            raise
+
+    async def _know(self, pairs: Sequence[tuple[str, str]]) -> None:
+        head = self._log.head
+        if head > self._log.committed:
+            self._risky_policies.update(dict.fromkeys((p for p, _ in pairs), head))
+        access = [self._access(policy_id, namespace) for policy_id, namespace in pairs]
+        index = self._index
+        await self.work(lambda: index.know(access))
+
+    def _access(self, policy_id: str, namespace: str) -> Access:
+        enforcer = self._twins.book.enforcer(policy_id, namespace)
+        shapes = {} if enforcer is None else shapes_of(enforcer.reading())
+        return Access(policy_id, namespace, shapes)
+
+    async def wait_durable(self) -> bool:
+        """Wait until nothing that was read can vanish; False if something did."""
+        committed = self._log.committed
+        for risky in (self._risky, self._risky_policies):
+            for one in [one for one, seq in risky.items() if seq <= committed]:
+                del risky[one]
+        newest = max((*self._risky.values(), *self._risky_policies.values()), default=0)
+        if newest:
+            try:
+                await self._log.wait(newest)
+            except LittoralError:
+                return False
+        return True
+
+    # Beginning.
+
+    async def open(self) -> None:
+        """Open the index, and bring it to where the log was at the start of this node."""
+        opened = self._log.opened
+        name = f"{opened.node}/{opened.epochs[0].origin}"
+        index = self._index
+        anew = self.damaged.is_set() or opened.salvage is not None
+        self.damaged.clear()
+        position = await self.work(lambda: index.open(name, anew=anew))
+        start = self._log.committed if self._batches == [] else self._batches[0][0].seq - 1
+        lost = self._log.oldest() > position + 1 and self._log.oldest() <= start
+        if position < 0 or position > start or start - position > BEHIND_RECORDS_MAX or lost:
+            if position >= 0:
+                await self.work(lambda: index.open(name, anew=True))
+            await self._build()
+        else:
+            while records := self._log.read(position, limit=_READ_CHUNK):
+                if records[0].seq > start:
+                    break
+                self._name(records)
+                position = records[-1].seq
+                await asyncio.sleep(0)
+            await self._read()
+        self.built.set()
+
+    async def _build(self) -> None:
+        """Make the index of the state of all things."""
+        self.rebuilds += 1
+        self._coalesce()
+        target = self._log.committed
+        self._things.clear()
+        after = ""
+        index = self._index
+        while standings := self._twins.standings.after(after, limit=CHUNK_THINGS_MAX):
+            after = standings[-1].thing_id
+            committed = self._log.committed
+            for standing in standings:
+                if standing.seq > committed:
+                    self._risky[standing.thing_id] = standing.seq
+            await self.put(standings)
+
+        def note() -> None:
+            index.reached(target)
+            index.commit(force=True)
+
+        await self.work(note)
+        self.position = target

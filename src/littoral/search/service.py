@@ -1,0 +1,281 @@
+"""The front door of search: questions are asked of an index that is up to the last commit."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from littoral.kernel.errors import LittoralError
+from littoral.kernel.ids import parse_namespace
+from littoral.kernel.time import Clock
+from littoral.log import Log
+from littoral.rql import Query, SortBy, render, resolve
+from littoral.search.core import cursors
+from littoral.search.core.cursors import After, Bookmark
+from littoral.search.core.properties import target_of
+from littoral.search.errors import IndexBuilding, InvalidNamespaces, QueryTimeExceeded
+from littoral.search.following import Follower
+from littoral.search.model import (
+    CHUNK_RECORDS_MAX,
+    NAMESPACES_MAX,
+    QUERY_S_MAX,
+    SETTLE_S_MAX,
+    Audience,
+    Explanation,
+    Group,
+    Hits,
+    IndexStatistics,
+    Metric,
+    Page,
+    SearchQuery,
+)
+from littoral.search.ports import Index, Worker
+from littoral.twin import Caller, Twins
+
+ASKED_LATELY_S = 30.0
+"""After a question, the index is kept near the head for so long; later it may lag more."""
+
+EAGER_SHARE = 0.5
+"""Of the time, for what the index takes in while questions are asked."""
+
+LAZY_SHARE = 0.04
+"""Of the time, for what it takes in while nobody asks: ingest is worth more."""
+
+GATHER_S = 0.02
+"""How long changes are gathered while questions are asked."""
+
+PAUSE_S_MAX = 1.0
+"""Longest pause between two pieces of work."""
+
+T = TypeVar("T")
+
+
+class Search:
+    """Searches of one node.
+
+    Args:
+        log: whose commits are followed.
+        twins: whose things are searched.
+        index: where they are kept, flattened.
+        worker: who does the index's work.
+        clock: for time placeholders and budgets.
+    """
+
+    def __init__(self, log: Log, twins: Twins, index: Index, worker: Worker, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._index = index
+        self._worker = worker
+        self._follower = Follower(log, twins, index, worker)
+        self._turn = asyncio.Lock()
+        self._asked_s = -ASKED_LATELY_S
+        self._queries = 0
+        self._closed = False
+
+    # Questions.
+
+    async def page(self, caller: Caller, search: SearchQuery) -> Page:
+        """One page of ids of things that the caller may see.
+
+        Raises:
+            InvalidExpression, InvalidOption: the search makes no sense.
+            QueryTimeExceeded: it took too long.
+            IndexBuilding: the index is not ready, and did not become so in time.
+        """
+        query = self._resolved(search.filter)
+        options = search.options
+        question = _question(search)
+        sort, size, after = options.sort, search.size, None
+        offset = 0 if options.limit is None else options.limit.offset
+        if options.cursor is not None:
+            bookmark = cursors.decode(options.cursor, question=question, sort=sort)
+            sort, after = bookmark.sort, bookmark.after
+            size = bookmark.size if options.size is None else size
+        _check_sort(sort)
+        audience, index = _audience(caller), self._index
+
+        def ask() -> Hits:
+            return index.page(
+                audience,
+                query,
+                search.namespaces,
+                sort,
+                size=size,
+                offset=offset,
+                after=after,
+                time_s=QUERY_S_MAX,
+            )
+
+        hits = await self._ask(ask)
+        if hits.after is None:
+            return Page(hits.ids)
+        if options.limit is not None:
+            return Page(hits.ids, next_offset=offset + size)
+        bookmark = Bookmark(_kept(hits.after, sort), sort, size)
+        return Page(hits.ids, cursors.encode(bookmark, question=question))
+
+    async def count(self, caller: Caller, search: SearchQuery) -> int:
+        """How many things there are that the caller may see; raises what `page` raises."""
+        query = self._resolved(search.filter)
+        audience, index = _audience(caller), self._index
+        return await self._ask(
+            lambda: index.count(audience, query, search.namespaces, time_s=QUERY_S_MAX)
+        )
+
+    async def aggregate(
+        self,
+        caller: Caller,
+        search: SearchQuery,
+        group_by: tuple[str, ...],
+        metrics: tuple[Metric, ...],
+    ) -> Sequence[Group]:
+        """Figures over the things that the caller may see, by the values of some properties."""
+        query = self._resolved(search.filter)
+        for name in (*group_by, *(metric.property for metric in metrics if metric.property)):
+            target_of(name)
+        audience, index = _audience(caller), self._index
+        return await self._ask(
+            lambda: index.aggregate(
+                audience, query, search.namespaces, group_by, metrics, time_s=QUERY_S_MAX
+            )
+        )
+
+    async def explain(self, caller: Caller, search: SearchQuery) -> Explanation:
+        """How the first page of a search is found."""
+        query = self._resolved(search.filter)
+        _check_sort(search.options.sort)
+        audience, index = _audience(caller), self._index
+
+        def ask() -> Explanation:
+            index.page(
+                audience,
+                query,
+                search.namespaces,
+                search.options.sort,
+                size=search.size,
+                time_s=QUERY_S_MAX,
+            )
+            return index.explanation()
+
+        return await self._ask(ask)
+
+    async def settled(self, seq: int = 0) -> None:
+        """Return when the record ``seq`` (0: all there is) is durable and found by searches."""
+        await self._log.wait(seq or None)
+        await self._ask(_nothing)
+
+    def _resolved(self, query: Query | None) -> Query | None:
+        return None if query is None else resolve(query, self._clock.now_ms())
+
+    async def _ask(self, what: Callable[[], T]) -> T:
+        self._asked_s = self._clock.monotonic_s()
+        self._queries += 1
+        try:
+            async with asyncio.timeout(SETTLE_S_MAX):
+                while True:
+                    await self._follower.built.wait()
+                    async with self._turn:
+                        found = await self._follower.answer(what)
+                        if await self._follower.wait_durable():
+                            return found
+        except TimeoutError as e:
+            if self._follower.built.is_set():
+                raise QueryTimeExceeded("the index did not catch up in time.") from e
+            raise IndexBuilding(
+                "the search index is being made.", hint="Try again in a moment."
+            ) from e
+
+    # Background.
+
+    async def run(self) -> None:
+        """Open the index, and keep it near the head of the log, until cancelled."""
+        while True:
+            try:
+                async with self._turn:
+                    await self._follower.open()
+                await self._follow()
+            except LittoralError:
+                if self._closed:
+                    return
+                # What went wrong has been said; a broken log ends the node by itself.
+                await asyncio.sleep(PAUSE_S_MAX)
+
+    async def _follow(self) -> None:
+        follower = self._follower
+        while not follower.damaged.is_set():
+            if not follower.behind:
+                await self._log.wait_beyond(self._log.committed)
+            lately = self._clock.monotonic_s() - self._asked_s < ASKED_LATELY_S
+            if lately and follower.behind < CHUNK_RECORDS_MAX:
+                await asyncio.sleep(GATHER_S)
+            began_s = self._clock.monotonic_s()
+            async with self._turn:
+                if follower.damaged.is_set():
+                    return
+                await follower.step()
+            took_s = self._clock.monotonic_s() - began_s
+            share = EAGER_SHARE if lately else LAZY_SHARE
+            await asyncio.sleep(min(PAUSE_S_MAX, took_s * (1 / share - 1)))
+
+    def close(self) -> None:
+        """Write what is left and let go of the files; after `run` has ended."""
+        if not self._closed:
+            self._closed = True
+            with contextlib.suppress(LittoralError):
+                self._worker.run(self._index.close, _ignored)
+            self._worker.close()
+
+    def statistics(self) -> IndexStatistics:
+        """Counters since the start."""
+        return IndexStatistics(
+            position=self._follower.position,
+            behind=self._follower.behind,
+            queries=self._queries,
+            rebuilds=self._follower.rebuilds,
+            building=not self._follower.built.is_set(),
+        )
+
+
+def parse_namespaces(text: str | None) -> tuple[str, ...] | None:
+    """Read a comma list of namespaces; raise `InvalidNamespaces`."""
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(one.strip() for one in text.split(",")))
+    if len(names) > NAMESPACES_MAX:
+        raise InvalidNamespaces(f"at most {NAMESPACES_MAX} namespaces in one search.")
+    for name in names:
+        try:
+            parse_namespace(name)
+        except LittoralError as e:
+            raise InvalidNamespaces(
+                f"{name[:80]!r} is not a namespace.", hint="Write org.example,com.example.site."
+            ) from e
+    return names
+
+
+def _question(search: SearchQuery) -> str:
+    names = "*" if search.namespaces is None else ",".join(search.namespaces)
+    return f"{'' if search.filter is None else render(search.filter)}\n{names}"
+
+
+def _check_sort(sort: Sequence[SortBy]) -> None:
+    for key in sort:
+        target_of(key.property)
+
+
+def _kept(after: After, sort: Sequence[SortBy]) -> After:
+    """As many values as there are keys: what comes after the id was not worked out."""
+    values = after.keys + (None,) * (len(sort) - len(after.keys))
+    return After(after.thing_id, values)
+
+
+def _audience(caller: Caller) -> Audience:
+    return Audience(frozenset(caller.subjects), caller.unrestricted)
+
+
+def _nothing() -> None:
+    """The index being up to date was all that was wanted."""
+
+
+def _ignored(error: BaseException | None) -> None:
+    """Whatever it was: the index is made anew at the next start."""
