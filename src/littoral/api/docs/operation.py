@@ -153,7 +153,7 @@ def refusals() -> Json:
         str(status): {
             "description": title,
             "headers": {"correlation-id": {"$ref": "#/components/headers/correlation-id"}},
-            "content": {JSON: _media("Problem" if status != 424 else "NotAllAcknowledged")},
+            "content": {JSON: _media("NotAllAcknowledged" if status in {408, 424} else "Problem")},
         }
         for status, title in TITLES.items()
         if status >= 400
