@@ -191,8 +191,7 @@ class ThingCommands(ThingReads):
             self._check_conditions(caller, hot, current, keys, conditions)
             self._check_metadata(caller, hot, keys, conditions)
         if patterned:
-            patch = patches.expanded(_at(current, keys), patch)
-            documents.check_value(keys, patch, patch=True)
+            patch = self._expanded(hot, current, keys, patch)
         if conditions.merge_conditions:
             patch = self._filtered(caller, hot, current, keys, patch, conditions)
             if patch is patches.NOTHING:
@@ -202,7 +201,7 @@ class ThingCommands(ThingReads):
             self._creation.check_policy(caller, policy_id, hot.id, current=hot.policy_id)
         if conditions.if_equal is not IfEqual.UPDATE:
             patch = _minimised(current, keys, patch, conditions.if_equal)
-        created = not documents.exists(current, keys)
+        created = patch is not None and not documents.exists(current, keys)
         change = _Change("thing.merged", keys, patch, created, cls)
         return self._write(caller, hot, current, change, conditions)
 
@@ -243,6 +242,8 @@ class ThingCommands(ThingReads):
             )
         if hot.last_seq > self._engine.log.committed:
             check_pressure(hot, self._engine.log.committed)
+        else:
+            hot.pressure = None
         return hot
 
     def _check_conditions(
@@ -253,6 +254,14 @@ class ThingCommands(ThingReads):
         if conditions.condition is not None:
             now_ms = self._clock.now_ms()
             check_condition(self._book, caller, hot, current, conditions.condition, now_ms=now_ms)
+
+    def _expanded(self, hot: Hot, current: Document, keys: Keys, patch: object) -> object:
+        """``patch`` with its patterns worked out, checked again: they may hit what must stay."""
+        plain = patches.expanded(_at(current, keys), patch)
+        if not keys:
+            plain = self._creation.members(hot.id, plain)
+        documents.check_value(keys, plain, patch=True)
+        return plain
 
     def _filtered(
         self,

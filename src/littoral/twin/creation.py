@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from littoral.kernel.errors import LittoralError
-from littoral.kernel.ids import namespace_of, parse_policy_id
+from littoral.kernel.ids import namespace_of
 from littoral.policy import WRITE, own_policy
 from littoral.twin.core import document as documents
 from littoral.twin.core.document import Document
@@ -70,7 +70,11 @@ class Creation:
                 f"the body names thing {str(given)[:300]}, the address {thing_id}.",
                 hint="Leave thingId out of the body, or make both the same.",
             )
-        return {k: v for k, v in value.items() if k in documents.MEMBERS and k != "thingId"}
+        return {
+            k: v
+            for k, v in value.items()
+            if (k in documents.MEMBERS and k != "thingId") or k[:2] == "{{"
+        }
 
     def draft(self, thing_id: str, value: object) -> Draft:
         """What a body says about the thing to be created.
@@ -93,7 +97,7 @@ class Creation:
         if policy_id is None and inline is not None and isinstance(inline.get("policyId"), str):
             policy_id = inline["policyId"]
         named = policy_id is not None and inline is None and copy_from is None
-        policy_id = parse_policy_id(str(thing_id if policy_id is None else policy_id))
+        policy_id = documents.parse_policy(str(thing_id if policy_id is None else policy_id))
         content = documents.initial(thing_id, members, policy_id)
         return Draft(content, policy_id, inline, copy_from or "", named)
 
@@ -144,7 +148,7 @@ class Creation:
     def _referenced(self, caller: Caller, text: str) -> str:
         """The policy that ``_copyPolicyFrom`` means."""
         if "{{" not in text:
-            return parse_policy_id(text)
+            return documents.parse_policy(text)
         found = _REFERENCE.fullmatch(text.strip())
         if found is not None and found["field"].strip("/") != "policyId":
             raise PlaceholderUnknownField(

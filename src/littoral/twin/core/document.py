@@ -131,8 +131,13 @@ def _check_policy_id(value: object) -> None:
         )
     if not isinstance(value, str):
         raise InvalidPolicyId("a policyId is a string namespace:name.")
+    parse_policy(value)
+
+
+def parse_policy(text: str) -> str:
+    """Return ``text`` if a policy can be called so; raise `InvalidPolicyId` if not."""
     try:
-        parse_policy_id(value)
+        return parse_policy_id(text)
     except InvalidId as e:
         raise InvalidPolicyId(e.message, hint=e.hint) from e
 
