@@ -67,10 +67,13 @@ async def send_answer(
     send: Send, answer: Answer, *, more: dict[str, str], head_only: bool = False
 ) -> None:
     """Write a whole answer."""
-    headers = answer.headers | more
+    raw = [
+        (name.encode("latin-1"), value.encode("latin-1", "replace"))
+        for name, value in answer.headers.items()
+    ]
+    raw += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in more.items()]
     if answer.status not in {204, 304}:
-        headers["content-length"] = str(len(answer.body))
-    raw = [(k.encode("latin-1"), v.encode("latin-1", "replace")) for k, v in headers.items()]
+        raw.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     body = b"" if head_only else answer.body
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -61,6 +61,15 @@ _SINGLE = QUERY_OR_HEADER | {
     "if-none-match",
     "policy-view",
 }
+_NAMES = {
+    name.encode(): name
+    for name in (
+        *_SINGLE,
+        *("accept-encoding", "accept-language", "connection", "host", "origin", "user-agent"),
+    )
+}
+"""Names that most requests have, as they come and as they are kept."""
+
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m)?", re.ASCII)
 _PARAMETERS_MAX = 64
 
@@ -228,7 +237,7 @@ def _headers(scope: Scope) -> Mapping[str, str]:
     for key, value in raw:
         if len(value) > HEADER_BYTES_MAX or len(key) > HEADER_BYTES_MAX:
             raise HeadersTooLarge(f"a header has at most {HEADER_BYTES_MAX} bytes.")
-        name = key.decode("latin-1").lower()
+        name = _NAMES.get(key) or key.decode("latin-1").lower()
         if name in headers:
             if name in _SINGLE:
                 raise DuplicateHeader(f"the header {name!r} came twice.", hint="Send it once.")

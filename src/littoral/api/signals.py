@@ -25,6 +25,7 @@ from littoral.eventing import (
     ACK_LABELS_MAX,
     LIVE_RESPONSE,
     LIVE_TIMEOUT_S,
+    SEARCH_PERSISTED,
     TWIN_PERSISTED,
     check_label,
 )
@@ -150,6 +151,8 @@ class SignalHeaders(msgspec.Struct, frozen=True, gc=False):
 
 
 _PLAIN_ACKS = frozenset(((), (TWIN_PERSISTED,)))
+_OF_TWIN = frozenset((TWIN_PERSISTED, SEARCH_PERSISTED))
+_OF_LIVE = frozenset((LIVE_RESPONSE,))
 
 
 def headers_of(request: Request) -> SignalHeaders:
@@ -274,6 +277,10 @@ def _expectation(
     if acks is None:
         waits = timeout_s > 0 and response_required is not False
         acks = ((LIVE_RESPONSE if live else TWIN_PERSISTED),) if waits else ()
+    else:
+        # What the other channel gives cannot come here. Source: Ditto.
+        foreign = _OF_TWIN if live else _OF_LIVE
+        acks = tuple(label for label in acks if label not in foreign)
     if timeout_s == 0 and (respond or acks):
         raise InvalidCommandHeader(
             "a timeout of 0 means that no answer is wanted, but one was asked for.",

@@ -55,6 +55,12 @@ def test_the_live_channel_has_its_own_acknowledgement_and_patience():
     assert not headers.is_plain
 
 
+def test_acknowledgements_of_the_other_channel_are_not_waited_for():
+    raw = {"requested-acks": "live-response,twin-persisted,search-persisted,own"}
+    assert parse_headers(raw).requested_acks == ("twin-persisted", "search-persisted", "own")
+    assert parse_headers(raw, channel="live").requested_acks == ("live-response", "own")
+
+
 def test_an_envelopes_topic_says_its_channel_and_not_a_header():
     assert parse_headers({"channel": "live"}, channel="twin").channel == "twin"
     with pytest.raises(InvalidHeader):
