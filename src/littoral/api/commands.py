@@ -11,7 +11,7 @@ import dataclasses
 import msgspec
 
 from littoral.api.errors import CommandLate, LiveConditionNotAllowed
-from littoral.api.live import LiveCommands
+from littoral.api.live import LiveCommands, expected_beside
 from littoral.api.model import FORGET_WAIT_S, IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.results import Pending, Result
@@ -226,10 +226,7 @@ class Commands:
             command.entity_id, headers.correlation_id, labels, headers.timeout_s
         ) as expected:
             pending = self.begin(caller, command, headers)
-            async with asyncio.TaskGroup() as tasks:
-                persisted = tasks.create_task(self._persisted(expected, pending))
-                acks = await expected.result()
-                persisted.cancel()
+            acks = await expected_beside(expected, self._persisted(expected, pending))
         if not headers.response_required:
             return Result(202)
         return Result(

@@ -1,6 +1,8 @@
 """Commands on the live channel: to the device itself, whose first response is the answer."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from littoral.api.errors import CommandLate, LiveNotCreatable
 from littoral.api.parts import ApiParts
@@ -99,10 +101,7 @@ class LiveCommands:
                 self._live.publish(signal)
                 acks = await expected.result()
             else:
-                async with asyncio.TaskGroup() as tasks:
-                    asking = tasks.create_task(self._ask(expected, caller, command, signal))
-                    acks = await expected.result()
-                    asking.cancel()
+                acks = await expected_beside(expected, self._ask(expected, caller, command, signal))
         return Result(combined_status(acks), combined_document(acks))
 
     async def _ask(
@@ -136,3 +135,25 @@ class LiveCommands:
             if value is None:
                 raise NotFound(f"thing {one} has nothing there that you may read.")
         return Result(response.status, value, headers={"channel": "live"})
+
+
+async def expected_beside(
+    expected: AckAggregate, work: Coroutine[Any, Any, None]
+) -> dict[str, Ack]:
+    """Wait for acknowledgements while ``work`` gives some of them; it is ended with the wait.
+
+    Raises:
+        LittoralError: what the wait has ended with, as it is and not in a group.
+    """
+    failure: LittoralError | None = None
+    acks: dict[str, Ack] = {}
+    async with asyncio.TaskGroup() as tasks:
+        giving = tasks.create_task(work)
+        try:
+            acks = await expected.result()
+        except LittoralError as e:
+            failure = e
+        giving.cancel()
+    if failure is not None:
+        raise failure
+    return acks

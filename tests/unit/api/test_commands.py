@@ -443,3 +443,19 @@ def test_a_condition_holds_for_the_device_too(on_node):
         assert device.taken == []
 
     on_node(main)
+
+
+@pytest.mark.parametrize("channel", ["twin", "live"])
+def test_a_node_that_stops_says_so_to_those_who_wait(on_node, channel):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        acks = "twin-persisted,live-response,nobodys"
+        headers = {"requested-acks": acks, "channel": channel}
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(node.call("PUT", T + "/attributes/a", 1, headers=headers))
+            await asyncio.sleep(1)
+            node.parts.acks.close()
+        answer = waiting.result()
+        assert (answer.status, answer.code) == (503, "gateway:service.unavailable")
+
+    on_node(main)
