@@ -20,7 +20,7 @@ RULES = (
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\bAsyncBaseTransport\b", "BaseTransport"),
-    (r"\bAsync(Http|Client|Things|Policies|Search|Messages|History|Administration|Session|Socket|Lock)",
+    (r"\bAsync(Http|Client|Things|Policies|Search|Messages|History|Administration|Beyond|Session|Socket|Lock)",
      r"\1"),
     (r"littoral\.client\.aio\b", "littoral.client.sync"),
     (r"The clients for asyncio\. `littoral\.client\.sync` is made from these modules: `make docs`\.",

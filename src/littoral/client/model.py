@@ -221,3 +221,71 @@ class SearchPage(Answer, frozen=True, rename="camel", kw_only=True):
     items: list[Any]
     cursor: str | None = None
     """What the next page is asked for with; None: this is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that is asked for: ``Metric("avg", "features/t/properties/temp")``."""
+
+    figure: str
+    """``count``, ``sum``, ``avg``, ``min``, ``max`` or ``percentile``."""
+    property: str = ""
+    name: str = ""
+    """What it is called in the answer; empty: ``avg(…)``."""
+    percent: float = 50.0
+    """For ``percentile``."""
+
+
+class Group(Answer, frozen=True, rename="camel", kw_only=True):
+    """The figures of the things that have the same ``keys``."""
+
+    keys: dict[str, Any]
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of a transaction."""
+
+    action: str
+    """``create``, ``modify``, ``merge`` or ``delete``."""
+    thing_id: str
+    value: Any = None
+    path: str = "/"
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    """Preconditions and metadata, by Ditto's names."""
+
+
+class StepResult(Answer, frozen=True, rename="camel", kw_only=True):
+    """What one command of a transaction came to."""
+
+    thing_id: str
+    path: str = "/"
+    status: int = 0
+    revision: int = 0
+    etag: str = ""
+
+
+class BulkReport(Answer, frozen=True, rename="camel", kw_only=True):
+    """What became of the things that a bulk found."""
+
+    matched: int
+    changed: int
+    unchanged: int = 0
+    refused: int = 0
+    refused_by_code: dict[str, int] = {}  # msgspec copies it
+    refusals: list[dict[str, Any]] = []
+    sample: list[str] = []
+    stopped: str = ""
+    """Why it ended early; empty if it did not."""
+    dry_run: bool = False
+
+
+class Decision(Answer, frozen=True, rename="camel", kw_only=True):
+    """A decision of a policy, and which of its entries made it."""
+
+    allowed: bool
+    because: str
+    policy_id: str = ""
+    granted_by: list[dict[str, Any]] = []
+    revoked_by: list[dict[str, Any]] = []

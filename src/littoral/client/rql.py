@@ -129,3 +129,13 @@ def _plain(value: float) -> str:
     if "n" in text:
         raise ValueError(f"RQL has no {value!r}")
     return text + "0" if text.endswith(".") else text
+
+
+def within_box(path: str, *, south: float, west: float, north: float, east: float) -> str:
+    """The place ``{lat, lon}`` at ``path`` is in a box of degrees. Not in Ditto."""
+    return f"withinbox({_path(path)},{','.join(map(_literal, (south, west, north, east)))})"
+
+
+def within_distance(path: str, *, lat: float, lon: float, metres: float) -> str:
+    """The place ``{lat, lon}`` at ``path`` is so near to another one. Not in Ditto."""
+    return f"withindistance({_path(path)},{','.join(map(_literal, (lat, lon, metres)))})"

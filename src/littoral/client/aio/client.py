@@ -6,6 +6,7 @@ from typing import Any, Self
 import httpx
 
 from littoral.client.aio.administration import AsyncAdministration
+from littoral.client.aio.beyond import AsyncBeyond
 from littoral.client.aio.history import AsyncHistory
 from littoral.client.aio.messages import AsyncMessages
 from littoral.client.aio.policies import AsyncPolicies
@@ -36,6 +37,7 @@ class AsyncClient:
     search: AsyncSearch
     messages: AsyncMessages
     history: AsyncHistory
+    beyond: AsyncBeyond
     administration: AsyncAdministration
 
     def __init__(
@@ -54,6 +56,7 @@ class AsyncClient:
         self.search = AsyncSearch(self._node)
         self.messages = AsyncMessages(self._node)
         self.history = AsyncHistory(self.session)
+        self.beyond = AsyncBeyond(self._node)
         self.administration = AsyncAdministration(self._node)
 
     async def __aenter__(self) -> Self:

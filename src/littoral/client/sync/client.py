@@ -11,6 +11,7 @@ from littoral.client.http import DEFAULT_URL, HttpTransport, Target
 from littoral.client.model import Check, WhoAmI
 from littoral.client.requests import V1, Request, encoded
 from littoral.client.sync.administration import Administration
+from littoral.client.sync.beyond import Beyond
 from littoral.client.sync.history import History
 from littoral.client.sync.messages import Messages
 from littoral.client.sync.policies import Policies
@@ -37,6 +38,7 @@ class Client:
     search: Search
     messages: Messages
     history: History
+    beyond: Beyond
     administration: Administration
 
     def __init__(
@@ -55,6 +57,7 @@ class Client:
         self.search = Search(self._node)
         self.messages = Messages(self._node)
         self.history = History(self.session)
+        self.beyond = Beyond(self._node)
         self.administration = Administration(self._node)
 
     def __enter__(self) -> Self:
