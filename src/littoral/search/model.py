@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from littoral.rql import PAGE_SIZE_DEFAULT, Options, Query
-from littoral.search.core.access import Shape
-from littoral.search.core.cursors import After
 from littoral.twin import Standing
 
 QUERY_S_MAX = 10.0
@@ -53,6 +51,25 @@ DRIVE_THINGS_MAX = 1_000
 
 ABSENT_SORTS_MAX = 16
 """Properties for which it is kept which things lack them: those that were sorted by lately."""
+
+
+Value = str | int | float | bytes | None
+"""A JSON scalar as the index has it; bytes stand for what is neither number nor text."""
+
+Rule = tuple[str, bool]
+"""A path without a leading slash, and whether it is granted (or revoked)."""
+
+Shape = tuple[Rule, ...]
+"""The rules about READ of things that one policy has for one subject, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last hit of a page."""
+
+    thing_id: str
+    keys: tuple[Value, ...]
+    """Its values of the properties that are sorted by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from littoral.log import Committer, Record
 from littoral.rql import Query, SortBy
-from littoral.search.core.cursors import After
 from littoral.search.model import (
     Access,
+    After,
     Audience,
     Explanation,
     Group,

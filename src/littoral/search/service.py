@@ -11,7 +11,7 @@ from littoral.kernel.time import Clock
 from littoral.log import Log
 from littoral.rql import Query, SortBy, render, resolve
 from littoral.search.core import cursors
-from littoral.search.core.cursors import After, Bookmark
+from littoral.search.core.cursors import Bookmark
 from littoral.search.core.properties import target_of
 from littoral.search.errors import IndexBuilding, InvalidNamespaces, QueryTimeExceeded
 from littoral.search.following import Follower
@@ -20,6 +20,7 @@ from littoral.search.model import (
     NAMESPACES_MAX,
     QUERY_S_MAX,
     SETTLE_S_MAX,
+    After,
     Audience,
     Explanation,
     Group,

@@ -1,6 +1,6 @@
 """Questions: how candidates are found, in which order they are looked at, and when it is enough."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import apsw
@@ -14,10 +14,8 @@ from littoral.search.adapters.ordering import Order, Way, beyond, order_of, plac
 from littoral.search.adapters.paths import Paths
 from littoral.search.adapters.values import ALWAYS, NEVER, Sql, both, either
 from littoral.search.adapters.writing import Writer
-from littoral.search.core.cursors import After
-from littoral.search.core.leaves import Value
 from littoral.search.core.places import after as successor
-from littoral.search.model import ABSENT_SORTS_MAX, Audience, Hits
+from littoral.search.model import ABSENT_SORTS_MAX, After, Audience, Hits, Value
 
 Namespaces = tuple[str, ...] | None
 
@@ -127,7 +125,7 @@ class Asker:
         else:
             join, params = question.scope.join, question.scope.params
             sql = Sql(
-                f"SELECT count(*) FROM {source.text} {join} WHERE {condition.text}",  # noqa: S608
+                f"SELECT count(*) FROM {source.text} {join} WHERE {condition.text}",
                 (*source.params, *params, *condition.params),
             )
         number = limited.value(self._connection, self._noted(sql))
@@ -171,7 +169,7 @@ class Asker:
         total = 0
         for one in drive.ranges:
             number = self._connection.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM leaf l INDEXED BY leaf_value "  # noqa: S608
+                f"SELECT count(*) FROM (SELECT 1 FROM leaf l INDEXED BY leaf_value "
                 f"WHERE {one.text} LIMIT ?)",
                 (*one.params, self._drive_max + 1 - total),
             ).get
@@ -288,7 +286,7 @@ class Asker:
         condition = both(again, visible, question.condition())
         # Nested loops give values from above, and of each the things in order: no sorting.
         return Sql(
-            "WITH RECURSIVE d(v) AS (SELECT * FROM (SELECT l.v FROM leaf l INDEXED BY leaf_value "  # noqa: S608
+            "WITH RECURSIVE d(v) AS (SELECT * FROM (SELECT l.v FROM leaf l INDEXED BY leaf_value "
             f"WHERE {where.text} AND {below.text} ORDER BY l.v DESC LIMIT 1) UNION ALL "
             f"SELECT (SELECT l.v FROM leaf l INDEXED BY leaf_value WHERE {where.text} "
             "AND l.v < d.v ORDER BY l.v DESC LIMIT 1) FROM d WHERE d.v IS NOT NULL) "
@@ -344,7 +342,7 @@ class Asker:
         names = ", ".join(key.expression.text for key in order.keys)
         params = [p for key in order.keys for p in key.expression.params]
         row = self._connection.execute(
-            f"SELECT {names} FROM thing t {question.scope.join} WHERE t.id = ?",  # noqa: S608
+            f"SELECT {names} FROM thing t {question.scope.join} WHERE t.id = ?",
             (*params, *question.scope.params, thing_id),
         ).fetchone()
         assert row is not None
@@ -354,7 +352,7 @@ class Asker:
         # One row: each row that is handed over hands the interpreter over, too.
         text = limited.value(
             self._connection,
-            self._noted(Sql(f"SELECT json_group_array(id) FROM ({sql.text})", sql.params)),  # noqa: S608
+            self._noted(Sql(f"SELECT json_group_array(id) FROM ({sql.text})", sql.params)),
         )
         assert isinstance(text, str)
         ids: list[str] = orjson.loads(text)
@@ -368,7 +366,7 @@ class Asker:
 def _things(drive: Drive) -> Sql:
     """The things of a drive, each once."""
     selects = [
-        f"SELECT l.thing AS thing FROM leaf l INDEXED BY leaf_value WHERE {one.text}"  # noqa: S608
+        f"SELECT l.thing AS thing FROM leaf l INDEXED BY leaf_value WHERE {one.text}"
         for one in drive.ranges
     ]
     params = tuple(p for one in drive.ranges for p in one.params)
@@ -382,7 +380,7 @@ def _things(drive: Drive) -> Sql:
 def _select(question: Question, source: Sql, condition: Sql, terms: Sql) -> Sql:
     scope = question.scope
     return Sql(
-        f"SELECT t.id AS id FROM {source.text} {scope.join}WHERE {condition.text} "  # noqa: S608
+        f"SELECT t.id AS id FROM {source.text} {scope.join}WHERE {condition.text} "
         f"ORDER BY {terms.text}",
         (*source.params, *scope.params, *condition.params, *terms.params),
     )

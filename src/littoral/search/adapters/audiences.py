@@ -8,11 +8,11 @@ import orjson
 
 from littoral.search.adapters.paths import Paths
 from littoral.search.adapters.tables import write_rows
-from littoral.search.core.access import FULL, Rule, Sight
-from littoral.search.model import AUDIENCES_MAX, Access, Audience
+from littoral.search.core.access import FULL, Sight
+from littoral.search.model import AUDIENCES_MAX, Access, Audience, Rule
 
 _SHAPES = (
-    "SELECT json_group_array(json_array(policy, shapes)) FROM (SELECT policy, "
+    "SELECT json_group_array(json_array(policy, shapes || '')) FROM (SELECT policy, "
     "json_group_array(shape) AS shapes FROM (SELECT policy, shape FROM access "
     "WHERE subject IN (SELECT value FROM json_each(?)) {and_policy} ORDER BY policy, shape) "
     "GROUP BY policy)"
@@ -128,9 +128,9 @@ class Audiences:
             room.fresh = False
 
     def _number(self, table: str, text: str) -> int:
-        found = self._connection.execute(f"SELECT no FROM {table} WHERE text = ?", (text,)).get  # noqa: S608
+        found = self._connection.execute(f"SELECT no FROM {table} WHERE text = ?", (text,)).get
         if found is None:
-            self._connection.execute(f"INSERT INTO {table}(text) VALUES(?)", (text,))  # noqa: S608
+            self._connection.execute(f"INSERT INTO {table}(text) VALUES(?)", (text,))
             return self._connection.last_insert_rowid()
         assert isinstance(found, int)
         return found
@@ -153,7 +153,7 @@ class Audiences:
     def _subjects(self, subjects: frozenset[str]) -> tuple[int, ...]:
         marks = ", ".join("?" * len(subjects))
         rows = self._connection.execute(
-            f"SELECT no FROM subject WHERE text IN ({marks})",  # noqa: S608
+            f"SELECT no FROM subject WHERE text IN ({marks})",
             tuple(subjects),
         )
         return tuple(sorted(no for (no,) in rows))
@@ -167,19 +167,19 @@ class Audiences:
         arguments: tuple[bytes | str, ...] = (orjson.dumps(room.subjects).decode(),)
         and_policy = ""
         if policies is not None:
-            text = orjson.dumps(list(policies)).decode()
-            arguments = (*arguments, text)
+            chosen = orjson.dumps(list(policies)).decode()
+            arguments = (*arguments, chosen)
             and_policy = "AND policy IN (SELECT value FROM json_each(?))"
             self._connection.execute(
                 "DELETE FROM temp.audience WHERE aud = ? AND policy IN "
                 "(SELECT value FROM json_each(?))",
-                (room.no, text),
+                (room.no, chosen),
             )
         found = self._connection.execute(_SHAPES.format(and_policy=and_policy), arguments).get
         assert isinstance(found, str)
         rows: list[tuple[int, int, int]] = []
-        for policy, shapes in orjson.loads(found):
-            shapes = tuple(orjson.loads(shapes) if isinstance(shapes, str) else shapes)
+        for policy, text in orjson.loads(found):
+            shapes = tuple(orjson.loads(text))
             klass = room.classes.get(shapes)
             if klass is None:
                 klass = self._class_of(room, shapes)

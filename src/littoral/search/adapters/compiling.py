@@ -122,7 +122,7 @@ class Compiler:
     def some(self, place: Place, wanted: Sql) -> Sql:
         """Whether some value at ``place`` that may be seen is as ``wanted``."""
         where = self.where(place, "l")
-        if where == NEVER or wanted == NEVER:
+        if NEVER in (where, wanted):
             return NEVER
         inner = both(where, wanted, self.visible(place, "l"))
         return Sql(
@@ -262,7 +262,7 @@ class Compiler:
 
     def _range(self, place: Place, found: Sql, name: str, *, ordered: bool = False) -> Drive | None:
         where = self.where(place, "l")
-        if where == NEVER or found == NEVER:
+        if NEVER in (where, found):
             return Drive((), name)
         return Drive((both(where, found),), name, ordered=ordered)
 

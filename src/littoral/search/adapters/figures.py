@@ -41,7 +41,7 @@ def aggregate(
     listed = "".join(f", {key.text} AS {name}" for key, name in zip(keys, names, strict=True))
     klass = "a.klass" if question.scope.audience is not None else "0"
     found = Sql(
-        f"SELECT t.place AS place, {klass} AS klass{listed} FROM {source.text} "  # noqa: S608
+        f"SELECT t.place AS place, {klass} AS klass{listed} FROM {source.text} "
         f"{question.scope.join}WHERE {condition.text}",
         (
             *(p for key in keys for p in key.params), *source.params, *question.scope.params,
@@ -77,23 +77,23 @@ def _statement(
     if not name:
         columns = ", ".join(["count(*)"] * max(1, len(metrics)))
         counted = metrics or [Metric("", Figure.COUNT)]
-        text = f"SELECT {prefix}{columns} FROM ({found.text}){grouped} LIMIT {GROUPS_MAX}"  # noqa: S608
+        text = f"SELECT {prefix}{columns} FROM ({found.text}){grouped} LIMIT {GROUPS_MAX}"
         return Sql(text, found.params), counted
     target = target_of(name)
     columns = ", ".join(_FUNCTIONS[metric.figure] for metric in metrics)
     percents = tuple(m.percent for m in metrics if m.figure is Figure.PERCENTILE)
     if isinstance(target, Column):
         value = expression_of(target, question.compiler, descending=False)
-        inner = Sql(f"SELECT m.*, {value.text} AS v FROM ({found.text}) m "  # noqa: S608
+        inner = Sql(f"SELECT m.*, {value.text} AS v FROM ({found.text}) m "
                     "CROSS JOIN thing t ON t.place = m.place", found.params)  # fmt: skip
     else:
         where = both(question.compiler.where(target, "l"), question.compiler.visible(target, "l"))
         inner = Sql(
-            f"SELECT a.*, l.v AS v FROM ({found.text}) a CROSS JOIN leaf l "  # noqa: S608
+            f"SELECT a.*, l.v AS v FROM ({found.text}) a CROSS JOIN leaf l "
             f"WHERE l.thing = a.place AND {where.text}",
             (*found.params, *where.params),
         )
-    text = f"SELECT {prefix}{columns} FROM ({inner.text}){grouped} LIMIT {GROUPS_MAX}"  # noqa: S608
+    text = f"SELECT {prefix}{columns} FROM ({inner.text}){grouped} LIMIT {GROUPS_MAX}"
     return Sql(text, (*percents, *inner.params)), metrics
 
 

@@ -8,8 +8,8 @@ from littoral.rql import SortBy
 from littoral.search.adapters.compiling import Compiler
 from littoral.search.adapters.paths import Paths
 from littoral.search.adapters.values import NEVER, Sql, both
-from littoral.search.core.cursors import After
 from littoral.search.core.properties import Column, Place, Target, target_of
+from littoral.search.model import After
 
 _EXPRESSIONS = {
     Column.ID: "t.place",

@@ -101,7 +101,7 @@ class Paths:
         marks = ", ".join("?" * len(wanted))
         return list(
             self._connection.execute(
-                f"SELECT no, text FROM path WHERE wild IN ({marks})",  # noqa: S608
+                f"SELECT no, text FROM path WHERE wild IN ({marks})",
                 tuple(wanted),
             )
         )

@@ -21,12 +21,12 @@ from littoral.search.adapters.limited import Limited
 from littoral.search.adapters.paths import Paths
 from littoral.search.adapters.tables import get_meta, set_meta, translated
 from littoral.search.adapters.writing import Writer
-from littoral.search.core.cursors import After
 from littoral.search.model import (
     COMMIT_CHANGES,
     COMMIT_S,
     DRIVE_THINGS_MAX,
     Access,
+    After,
     Audience,
     Explanation,
     Group,
@@ -117,9 +117,11 @@ class SqliteIndex:
             tables.create(connection)
             set_meta(connection, "log", log)
             set_meta(connection, "position", -1)
-        elif get_meta(connection, "format") != tables.FORMAT or get_meta(connection, "log") != log:
-            return None
-        elif connection.execute("PRAGMA quick_check(1)").get != "ok":
+        elif (
+            get_meta(connection, "format") != tables.FORMAT
+            or get_meta(connection, "log") != log
+            or connection.execute("PRAGMA quick_check(1)").get != "ok"
+        ):
             return None
         tables.create_temporary(connection)
         paths = Paths(connection)
@@ -162,7 +164,7 @@ class SqliteIndex:
         with translated("reading policies"):
             marks = ", ".join("?" * len(policy_ids))
             rows = self._opened().connection.execute(
-                f"SELECT id, namespace FROM policy WHERE id IN ({marks})",  # noqa: S608
+                f"SELECT id, namespace FROM policy WHERE id IN ({marks})",
                 tuple(policy_ids),
             )
             return tuple((policy_id, namespace) for policy_id, namespace in rows)

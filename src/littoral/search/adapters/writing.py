@@ -10,9 +10,9 @@ from littoral.kernel.time import ms_of
 from littoral.log import Record
 from littoral.search.adapters.paths import Known, Paths
 from littoral.search.adapters.tables import write_rows
-from littoral.search.core.leaves import Value, encoded, escaped, flatten
+from littoral.search.core.leaves import encoded, escaped, flatten
 from littoral.search.core.places import between
-from littoral.search.model import Wants
+from littoral.search.model import Value, Wants
 from littoral.twin import Standing
 
 _THING = "thing:"
@@ -146,7 +146,7 @@ class Writer:
                 marks = ", ".join(["(?, ?, ?, ?, ?)"] * count)
                 fields = [field for row in rows[at : at + count] for field in row]
                 text = self._connection.execute(
-                    f"SELECT json_group_array(c.column1) FROM (VALUES {marks}) c {_UNFIT}",  # noqa: S608
+                    f"SELECT json_group_array(c.column1) FROM (VALUES {marks}) c {_UNFIT}",
                     fields,
                 ).get
                 assert isinstance(text, str)
@@ -254,8 +254,7 @@ class Writer:
         """Places of things, given to those that are new; ``ids`` are in order."""
         marks = ", ".join("?" * len(ids))
         text = self._connection.execute(
-            "SELECT json_group_array(json_array(id, hex(place))) FROM thing "  # noqa: S608
-            f"WHERE id IN ({marks})",
+            f"SELECT json_group_array(json_array(id, hex(place))) FROM thing WHERE id IN ({marks})",
             tuple(ids),
         ).get
         assert isinstance(text, str)

@@ -2,11 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-Rule = tuple[str, bool]
-"""A path without a leading slash, and whether it is granted (or revoked)."""
-
-Shape = tuple[Rule, ...]
-"""The rules about READ of things that one policy has for one subject, in order."""
+from littoral.search.model import Rule, Shape
 
 FULL = 0
 """The class of policies that let the caller read everything."""

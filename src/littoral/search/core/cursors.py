@@ -9,18 +9,9 @@ from dataclasses import dataclass
 import orjson
 
 from littoral.rql import InvalidOption, SortBy
-from littoral.search.core.leaves import Value
+from littoral.search.model import After
 
 _BYTES_MAX = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """The last hit of a page."""
-
-    thing_id: str
-    keys: tuple[Value, ...]
-    """Its values of the properties that are sorted by."""
 
 
 @dataclass(frozen=True, slots=True)

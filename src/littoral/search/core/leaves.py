@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-Value = str | int | float | bytes | None
+from littoral.search.model import Value
 
 EMPTY_OBJECT = b"\x11"
 EMPTY_ARRAY = b"\x21"
