@@ -42,3 +42,4 @@ def test_the_worlds_are_worth_running():
     assert sum(v.boots for v in verdicts) > 70
     assert sum(v.conflicts for v in verdicts) > 0
     assert sum(v.answered for v in verdicts) > 0
+    assert sum(v.letters for v in verdicts) > 20

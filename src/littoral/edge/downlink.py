@@ -50,6 +50,13 @@ class _Site:
     attachment: Attachment | None = None
     live: LiveAttachment | None = None
 
+    def detach(self) -> None:
+        """Take nothing live for the site any more."""
+        for attachment in (self.attachment, self.live):
+            if attachment is not None:
+                attachment.close()
+        self.attachment = self.live = None
+
 
 class Downlink:
     """Takes the sessions of sites: their records up, what is theirs down, messages both ways.
@@ -174,6 +181,8 @@ class Downlink:
         conversation.hold_back()
         conversation.note(self._own.newest)
         name = site.name
+        # That of a session which this one has displaced.
+        site.detach()
         site.attachment = self._inbox.attach_default(
             site.route,
             accepts=lambda thing_id: self._homes.of(thing_id) == name,
@@ -249,12 +258,7 @@ class Downlink:
         if site is None or site.conversation is not conversation:
             return
         site.conversation = site.route.conversation = None
-        if site.attachment is not None:
-            site.attachment.close()
-            site.attachment = None
-        if site.live is not None:
-            site.live.close()
-            site.live = None
+        site.detach()
 
     def _cursor(self, name: NodeId, cls: RecordClass) -> Cursor:
         return self._log.cursor(f"downlink/{name}/{cls.name.lower()}", pinned=True, cls=int(cls))

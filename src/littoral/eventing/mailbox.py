@@ -24,7 +24,7 @@ from littoral.eventing.model import (
 from littoral.eventing.ports import MailLog, Receiver
 from littoral.eventing.shelf import Item, Shelf, item_of
 from littoral.kernel import json
-from littoral.kernel.errors import LittoralError
+from littoral.kernel.errors import LittoralError, Unavailable
 from littoral.kernel.time import Clock, Entropy
 
 RETRY_S = 1.0
@@ -32,6 +32,10 @@ RETRY_S = 1.0
 
 LOOK_S_MAX = 60.0
 """How often all is looked at anew: the wall clock may have jumped, a route be known by now."""
+
+RETURN_S = 60.0
+"""How long a message is not sent back by the route that it came by. Where a thing lives may have
+changed meanwhile; but two nodes that disagree about that must not play with a message."""
 
 KEPT_BEYOND = "littoral-kept"
 """The header of an answer from beyond a link: that node keeps the message now."""
@@ -59,6 +63,7 @@ class Mailbox:
         self._look_at_s = clock.monotonic_s() + LOOK_S_MAX
         self._stuck: dict[str, None] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._trying: set[str] = set()
         self._changed = asyncio.Event()
         self._kept = self._at_once = self._offered = 0
         self._done = self._expired = self._cancelled = self._refused = 0
@@ -89,6 +94,7 @@ class Mailbox:
 
         Raises:
             InvalidMailbox, MailboxFull, InvalidMessageSubject, MessageTooLarge, LogFull, …
+            Unavailable: the same message came twice over a link, and is being delivered.
         """
         check_message(message)
         if message.direction is not Direction.INBOX:
@@ -108,15 +114,19 @@ class Mailbox:
         if message.response_required and timeout_s > 0 and message.thing_id not in self._shelf:
             reply = await self._try(item, message, timeout_s, source)
             if reply is not None:
+                if KEPT_BEYOND in reply.headers:
+                    return self._kept_of(item)
                 self._at_once += 1
                 self._remember(message)
-                return self._kept_of(item) if KEPT_BEYOND in reply.headers else reply
+                return reply
         return await self._keep(item, message)
 
     def _known(self, message: Message) -> Kept | None:
         """The same message again, over a link whose answer was lost: it is here, or was."""
         if not message.id:
             return None
+        if message.id in self._trying:
+            raise Unavailable("this message is being delivered just now.")
         item = self._shelf.find(message.thing_id, message.id)
         if item is not None:
             return self._kept_of(item)
@@ -139,8 +149,13 @@ class Mailbox:
     ) -> Reply | None:
         """Offer a message to who is there, and wait for an answer while its sender waits."""
         item.waiter = asyncio.get_running_loop().create_future()
+        self._trying.add(item.shown.id)
         for attachment in self._inbox.candidates(message):
-            if attachment.receiver is not source and not _came_by(item, attachment):
+            if (
+                attachment.receiver is not source
+                and not self._came_by(item, attachment)
+                and not item.has(attachment.receiver)
+            ):
                 self._hand(item, message, attachment)
         try:
             if not item.offered and not item.done:
@@ -151,6 +166,7 @@ class Mailbox:
             return None
         finally:
             item.waiter = None
+            self._trying.discard(item.shown.id)
 
     async def _keep(self, item: Item, message: Message) -> Kept:
         self._shelf.keep(item, message)
@@ -236,14 +252,20 @@ class Mailbox:
         """Offer one message to one receiver; False if it cannot take it now."""
         if (
             item.done
-            or attachment in item.offered
+            or item.has(attachment.receiver)
             or not self._shelf.is_durable(item)
             or item.shown.expires_ms <= self._clock.now_ms()
-            or _came_by(item, attachment)
+            or self._came_by(item, attachment)
         ):
             return True
         item.offered = item.still_offered()
         return self._hand(item, self._shelf.message(item), attachment) is not None
+
+    def _came_by(self, item: Item, attachment: Attachment) -> bool:
+        """Whether the message has come by that route, just now."""
+        if not item.via or attachment.route != item.via:
+            return False
+        return self._clock.now_ms() - item.shown.kept_ms < RETURN_S * 1000
 
     def _hand(self, item: Item, message: Message, attachment: Attachment) -> bool | None:
         """Give a message to a receiver, with its deadline and the ways back; see `Inbox.hand`."""
@@ -278,7 +300,11 @@ class Mailbox:
             item.done = True
             item.waiter.set_result(reply)
         elif item.stored:
-            kind = "mailbox.forwarded" if KEPT_BEYOND in reply.headers else "mailbox.answered"
+            kind = "mailbox.answered"
+            if KEPT_BEYOND in reply.headers:
+                kind = "mailbox.forwarded"
+                # It may come back: then it is not a repetition.
+                self._seen.pop(item.shown.id, None)
             self._shelf.finish(item, kind, **_shown(reply))
             self._done += 1
         return True
@@ -332,10 +358,6 @@ class Mailbox:
             cancelled=self._cancelled,
             refused=self._refused,
         )
-
-
-def _came_by(item: Item, attachment: Attachment) -> bool:
-    return bool(item.via) and attachment.route == item.via
 
 
 def _shown(reply: Reply) -> dict[str, object]:

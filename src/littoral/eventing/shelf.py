@@ -19,7 +19,7 @@ from littoral.eventing.model import (
     Message,
     Reply,
 )
-from littoral.eventing.ports import MailLog
+from littoral.eventing.ports import MailLog, Receiver
 from littoral.kernel import json
 from littoral.kernel import time as instants
 from littoral.kernel.errors import LittoralError
@@ -47,6 +47,10 @@ class Item:
     def still_offered(self) -> list[Attachment]:
         """Those receivers who have it and are still there."""
         return [a for a in self.offered if not a.closed]
+
+    def has(self, receiver: Receiver) -> bool:
+        """Whether ``receiver`` has it, and is still there."""
+        return any(a.receiver is receiver for a in self.still_offered())
 
 
 class Shelf:

@@ -16,7 +16,14 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.plan:
         plan = draw(arguments.seed)
-        for one in (*plan.hosts, *plan.devices, *plan.faults, *plan.writes, *plan.commands):
+        for one in (
+            *plan.hosts,
+            *plan.devices,
+            *plan.faults,
+            *plan.writes,
+            *plan.commands,
+            *plan.letters,
+        ):
             _say(str(one))
         return 0
     verdict = run_world(arguments.seed, trace=_say if arguments.trace else None)

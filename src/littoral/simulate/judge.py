@@ -6,7 +6,7 @@ its opinion where the log can be read instead.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,10 @@ from littoral.log import Log, Record
 from littoral.node import Node
 from littoral.simulate.devices import VirtualDevice
 from littoral.simulate.machine import Machine
-from littoral.simulate.plan import Plan, Write
+from littoral.simulate.plan import Letter, Plan, Write
+
+LETTER = "letter"
+"""The subject of messages that are kept; devices carry them out like commands."""
 
 _READ_EACH = 1000
 _TOKEN = re.compile(rb'"(w[0-9]+)"')
@@ -28,6 +31,7 @@ class Judged(Protocol):
     devices: dict[str, VirtualDevice]
     written: list[Write]
     answered: list[int]
+    promised: list[Letter]
 
     @property
     def cloud(self) -> Machine: ...
@@ -46,6 +50,7 @@ class Verdict:
     boots: int = 0
     conflicts: int = 0
     answered: int = 0
+    letters: int = 0
     documents: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -86,6 +91,7 @@ def judge(world: Judged) -> Verdict:
         check_replicas(verdict, site.name, cloud, node, mine)
     check_writes(verdict, world, cloud_records)
     check_commands(verdict, world)
+    check_letters(verdict, world)
     verdict.documents = documents_of(world)
     return verdict
 
@@ -257,15 +263,31 @@ def check_writes(verdict: Verdict, world: Judged, cloud: Sequence[Record]) -> No
 
 def check_commands(verdict: Verdict, world: Judged) -> None:
     """No command is carried out twice; what was answered was carried out."""
-    executed = Counter(
-        int(payload) for device in world.devices.values() for _, payload in device.memory.executed
-    )
+    executed = _executed(world, lambda subject: subject != LETTER)
     for number, count in executed.items():
         if count > 1:
             verdict.find(f"command {number} was carried out {count} times")
     for number in world.answered:
         if executed[number] != 1:
             verdict.find(f"command {number} was answered and carried out {executed[number]} times")
+
+
+def check_letters(verdict: Verdict, world: Judged) -> None:
+    """What was promised came, maybe more than once; nothing waits in a quiet world."""
+    executed = _executed(world, lambda subject: subject == LETTER)
+    for letter in world.promised:
+        if not executed[letter.number]:
+            verdict.find(f"letter {letter.number} to {letter.thing} was promised, and never came")
+    verdict.letters = len(world.promised)
+
+
+def _executed(world: Judged, of: Callable[[str], bool]) -> Counter[int]:
+    return Counter(
+        int(payload)
+        for device in world.devices.values()
+        for subject, payload in device.memory.executed
+        if of(subject)
+    )
 
 
 def _node(machine: Machine) -> Node:

@@ -70,6 +70,17 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """Something that a device is to do sooner or later: a message that is kept for it."""
+
+    at_s: float
+    host: str
+    thing: str
+    number: int
+    wants_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Something that a device has to say."""
 
@@ -116,6 +127,7 @@ class Plan:
     faults: tuple[Fault, ...]
     writes: tuple[Write, ...]
     commands: tuple[Command, ...]
+    letters: tuple[Letter, ...]
     lasts_s: float
     """When the faults end."""
     ends_cleanly: bool
@@ -152,6 +164,7 @@ def draw(seed: int, *, sites: int = 2, far_clocks: bool = False) -> Plan:
         commands=tuple(
             Command(moments.draw(), source.choice(things), n) for n in range(source.randint(0, 4))
         ),
+        letters=_letters(seed, devices, lasts_s),
         lasts_s=lasts_s,
         ends_cleanly=source.random() < 0.3,
     )
@@ -257,6 +270,18 @@ def _write(
         value = None
     host = source.choice((CLOUD, device.site))
     return Write(moments.draw(), host, device.thing, path, value, token, is_merge)
+
+
+def _letters(seed: int, devices: tuple[DevicePlan, ...], lasts_s: float) -> tuple[Letter, ...]:
+    # From a source of their own: worlds that are known by their seeds stay what they were.
+    source = random.Random(f"letters {seed}")
+    letters: list[Letter] = []
+    for number in range(source.randint(0, 6)):
+        device = source.choice(devices)
+        host = source.choice((CLOUD, device.site))
+        at_s = source.uniform(0.0, lasts_s)
+        letters.append(Letter(at_s, host, device.thing, number, source.random() < 0.6))
+    return tuple(letters)
 
 
 def _fault(source: random.Random, hosts: tuple[HostPlan, ...], lasts_s: float) -> Fault:

@@ -6,13 +6,13 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from littoral.eventing import Message
+from littoral.eventing import Kept, Message
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import Subject
 from littoral.kernel.limits import SKEW_MS_MAX
 from littoral.node import Node
 from littoral.simulate.devices import Account, VirtualDevice
-from littoral.simulate.judge import Verdict, judge, judge_memory
+from littoral.simulate.judge import LETTER, Verdict, judge, judge_memory
 from littoral.simulate.loop import Late, SimLoop, Stuck, run
 from littoral.simulate.machine import MQTT_PORT, Machine, MakeStore, NodeGone
 from littoral.simulate.network import Network
@@ -21,6 +21,7 @@ from littoral.simulate.plan import (
     Command,
     DevicePlan,
     Fault,
+    Letter,
     Plan,
     Publish,
     Trouble,
@@ -43,6 +44,8 @@ QUIET_LOOK_S, QUIET_LOOK_S_MAX = 0.5, 10.0
 """How often the world looks whether it is quiet."""
 
 COMMAND_S = 5.0
+LETTER_S = 20 * 24 * 3600.0
+"""How long a letter is kept: longer than any clock jumps."""
 PERSON = Caller(frozenset((Subject("nginx:ditto"),)))
 _PASSWORD = "virtual"  # noqa: S105  # nobody's
 
@@ -84,6 +87,8 @@ class World:
         """Writes of people that were acknowledged."""
         self.answered: list[int] = []
         """Commands that got an answer."""
+        self.promised: list[Letter] = []
+        """Letters whose senders were told that they are answered, or kept."""
         for host in plan.hosts[1:]:
             self.network.shape(host.name, CLOUD, host.to_cloud)
             for device in plan.devices:
@@ -183,6 +188,8 @@ class World:
             yield self._write(start_s, write)
         for command in self.plan.commands:
             yield self._command(start_s, command)
+        for letter in self.plan.letters:
+            yield self._send(start_s, letter)
 
     async def _at(self, start_s: float, at_s: float) -> None:
         await asyncio.sleep(max(0.0, start_s + at_s - self.loop.time()))
@@ -304,6 +311,26 @@ class World:
             if reply.status < 300:
                 self.answered.append(command.number)
 
+    async def _send(self, start_s: float, letter: Letter) -> None:
+        await self._at(start_s, letter.at_s)
+        message = Message(
+            thing_id=letter.thing,
+            subject=LETTER,
+            payload=b"%d" % letter.number,
+            subjects=PERSON.subjects,
+            response_required=letter.wants_answer,
+        )
+        try:
+            found = await self.machines[letter.host].ask(
+                lambda node: node.mailbox.send(message, ttl_s=LETTER_S, timeout_s=COMMAND_S)
+            )
+        except LittoralError as e:
+            self.note(f"letter {letter.number} to {letter.thing}: {e.code}")
+        else:
+            self.note(f"letter {letter.number} to {letter.thing}: {type(found).__name__}")
+            if isinstance(found, Kept) or found.status < 300:
+                self.promised.append(letter)
+
     # -- how it ends --------------------------------------------------------------------------
 
     def _mend(self) -> None:
@@ -347,6 +374,8 @@ class World:
                 return f"{machine.name} commits"
             if node.log.scan(LINK_SPACE, prefix="held/", limit=1):
                 return f"{machine.name} holds records whose stamps are too far ahead"
+            if letters := node.mailbox.statistics().messages:
+                return f"{machine.name} keeps {letters} letters"
         cloud = self.cloud.node
         assert cloud is not None
         assert cloud.downlink is not None

@@ -153,13 +153,16 @@ def test_a_message_to_a_thing_of_nobody_waits_until_its_device_appears_somewhere
             world.cloud.inbox.attach("ns:there", theirs := Device(Reply(200)))
             await wait_until(lambda: counts(site) == (0, 2), within_s=130)
             assert len(mine.got) == len(theirs.got) == 1
-            # And what came from the site does not go back to it.
+            # And what came from the site goes back to it only if the thing has moved there.
             world.cloud.append(entity="thing:ns:moved")
             await wait_until(lambda: site.own_of("cloud")[-1].entity == "thing:ns:moved")
             assert isinstance(await send(site, Message("ns:moved", "x")), Kept)
             await wait_until(lambda: counts(world.cloud)[0] == 1)
-            site.append(entity="thing:ns:moved")
             await asyncio.sleep(130)
             assert counts(world.cloud)[0] == 1 and counts(site)[0] == 0
+            site.append(entity="thing:ns:moved")
+            await wait_until(lambda: counts(site)[0] == 1, within_s=130)
+            await asyncio.sleep(130)
+            assert counts(world.cloud)[0] == 0 and counts(site)[0] == 1
 
     in_world(main)
