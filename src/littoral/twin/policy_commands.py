@@ -15,11 +15,15 @@ from littoral.twin.core.document import Document
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
 from littoral.twin.engine import Engine
-from littoral.twin.errors import PolicyIdNotSettable, PreconditionFailed
+from littoral.twin.errors import (
+    PolicyIdNotSettable,
+    PreconditionFailed,
+    TooManyModifyingRequests,
+)
 from littoral.twin.model import NO_CONDITIONS, Caller, Conditions, IfEqual, Outcome
 from littoral.twin.policies import PolicyBook, parsed
 from littoral.twin.policy_creation import CreationRules
-from littoral.twin.policy_errors import PolicyConflict
+from littoral.twin.policy_errors import PolicyConflict, TooManyPolicyChanges
 from littoral.twin.policy_paths import (
     Keys,
     check_parent,
@@ -41,6 +45,7 @@ from littoral.twin.policy_rules import (
     settled,
 )
 from littoral.twin.policy_settings import PolicySettings
+from littoral.twin.pressure import check_pressure
 from littoral.twin.protocol_errors import UnknownPath
 from littoral.twin.tags import check_conditions, etag_of, headers_of
 
@@ -218,6 +223,14 @@ class PolicyCommands(PolicyReads):
             check_keeps_write(self._book, caller, after, keys)
 
     def _check_write(self, caller: Caller, hot: Hot, keys: Keys) -> None:
+        committed = self._engine.log.committed
+        if hot.last_seq > committed:
+            try:
+                check_pressure(hot, committed)
+            except TooManyModifyingRequests as e:
+                raise TooManyPolicyChanges(e.message, hint=e.hint) from e
+        else:
+            hot.pressure = None
         if not self._book.may(caller, WRITE, resource_of(keys), hot):
             raise denied(hot.id, keys)
 

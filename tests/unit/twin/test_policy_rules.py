@@ -4,6 +4,7 @@ import pytest
 
 from littoral.kernel.errors import LittoralError
 from littoral.twin import Caller, Conditions, CreationRule, PolicySettings
+from littoral.twin.model import MODIFICATIONS_WAITING_MAX
 from littoral.twin.statuses import status_of
 
 P, Q, R = "org.acme:p", "org.acme:q", "org.acme:r"
@@ -431,5 +432,22 @@ def test_what_may_not_be_seen_is_missing_and_what_may_not_be_changed_is_forbidde
             code = check.refused(check.put, Q, "/entries/x", {}, status=404, by=caller)
             assert code == "policies:entry.notfound"
             assert check.refused(retrieve, caller, Q, status=404) == "policies:policy.notfound"
+
+    on_policies(main)
+
+
+def test_changes_that_wait_for_their_commit_are_bounded(on_policies):
+    def main(check):
+        check.put(P, "/", MINE)
+        for n in range(MODIFICATIONS_WAITING_MAX):
+            check.put(P, "/entries/admin/subjects/nginx:x", {"type": str(n)})
+        for command, args in (
+            (check.put, (P, "/", MINE)),
+            (check.policies.delete, (ADMIN, P)),
+        ):
+            assert check.refused(command, *args, status=429) == (
+                "policies:policy.toomanymodifyingrequests"
+            )
+        check.put(Q, "/", MINE)
 
     on_policies(main)
