@@ -216,4 +216,7 @@ class TwinStatistics:
     conflicts: int
     duplicates: int
     late: int
+    policies_compiled: int = 0
+    subjects_removed: int = 0
+    announcements: int = 0
     refused: dict[str, int] = field(default_factory=dict)

@@ -341,6 +341,9 @@ class Twins:
             conflicts=e.conflicts,
             duplicates=e.duplicates,
             late=e.late,
+            policies_compiled=self.book.compilations,
+            subjects_removed=self._expiry.removed,
+            announcements=self._expiry.announced,
             refused=dict(self.things.refused),
         )
 
