@@ -76,8 +76,10 @@ def apply(document: Document, keys: Keys, value: object, change: MetadataChange)
     found = document.get(MEMBER)
     tree: object = found if isinstance(found, dict) else {}
     for key, content in change.puts:
+        # Each place gets one of its own: what is put later may change it.
+        encoded = json.encode(content)
         for target in _touched(keys, key, value):
-            tree = put_at(tree, target, content)
+            tree = put_at(tree, target, json.decode(encoded))
     for key in change.deletes:
         for target in _present(document, keys, key):
             _delete(tree, target)
