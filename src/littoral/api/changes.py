@@ -85,7 +85,8 @@ class Change:
         if caller.unrestricted:
             return ALL
         policy_id = self._twins.policy_of(self.thing_id)
-        enforcer = self._twins.book.enforcer(policy_id) if policy_id else None
+        namespace = namespace_of(self.thing_id)
+        enforcer = self._twins.book.enforcer(policy_id, namespace) if policy_id else None
         if enforcer is None:
             return NOBODY
         named = caller.subjects & enforcer.subjects

@@ -9,6 +9,7 @@ from littoral.identity import Identities
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Log
 from littoral.registry import Registry
+from littoral.search import Search
 from littoral.twin import Twins
 
 
@@ -41,6 +42,8 @@ class ApiParts:
     live: LiveChannel = field(default_factory=LiveChannel)
     mailbox: Mailbox | None = None
     """Keeps messages for devices that are away; None: this node keeps none."""
+    search: Search | None = None
+    """None: the node keeps no index."""
     search_settled: Callable[[int], Awaitable[None]] = _at_once
     """Waits until a record is in the search index (``search-persisted``)."""
     statistics: Mapping[str, Callable[[], object]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ What each kind of signal means is in `session_commands`, `session_live` and `ses
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from littoral.api.auth import Authenticator, caller_of
 from littoral.api.commands import Commands
@@ -23,6 +23,7 @@ from littoral.api.parts import ApiParts
 from littoral.api.session_commands import SessionCommands
 from littoral.api.session_errors import SessionExpired
 from littoral.api.session_live import SessionLive
+from littoral.api.session_ports import Signal
 from littoral.api.session_streams import OpenSearch, SessionStreams
 from littoral.eventing import Declaration, LiveSignal, Message
 from littoral.identity import Identity
@@ -35,14 +36,6 @@ _TAKE_MAX = 64
 
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-
-
-class Signal(Protocol):
-    """Something that waits to be pushed to the client."""
-
-    def text(self) -> bytes | None:
-        """Its frame; None if there is nothing to be sent any more."""
-        ...
 
 
 class Session:

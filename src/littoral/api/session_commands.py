@@ -5,9 +5,9 @@ log makes durable is answered by one callback of it.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from littoral.api.commands import Commands, Result
+from littoral.api.session_ports import Peer
 from littoral.api.signals import SignalHeaders, parse_headers
 from littoral.eventing import Ack
 from littoral.kernel.errors import LittoralError
@@ -24,9 +24,6 @@ from littoral.twin.protocol import (
     parse_command,
 )
 
-if TYPE_CHECKING:
-    from littoral.api.session import Session
-
 _Asked = tuple[Envelope, Command, SignalHeaders, Result]
 
 _HASTEN_EVERY = 64
@@ -36,7 +33,7 @@ _HASTEN_EVERY = 64
 class SessionCommands:
     """Runs one session's commands."""
 
-    def __init__(self, session: "Session", commands: Commands) -> None:
+    def __init__(self, session: Peer, commands: Commands) -> None:
         self._session = session
         self._commands = commands
         self._log = session.parts.log

@@ -3,14 +3,13 @@
 What is pushed has passed the subscriber's policies, namespaces and filter when it came.
 """
 
-from typing import TYPE_CHECKING
-
 from littoral.api.changes import extra_fields
 from littoral.api.control import Feed
 from littoral.api.delivery import MessageDesk, is_claim, message_headers
 from littoral.api.filters import Selection, is_wanted
 from littoral.api.live_events import LiveEvents
 from littoral.api.model import SOCKET_SIGNALS_MAX
+from littoral.api.session_ports import Peer
 from littoral.api.signals import SignalHeaders, parse_headers
 from littoral.eventing import (
     Attachment,
@@ -40,9 +39,6 @@ from littoral.twin.protocol import (
     topic_of,
 )
 
-if TYPE_CHECKING:
-    from littoral.api.session import Session
-
 _KINDS = {Feed.LIVE_COMMANDS: LiveKind.COMMAND, Feed.LIVE_EVENTS: LiveKind.EVENT}
 _FEEDS = {kind: feed for feed, kind in _KINDS.items()}
 
@@ -50,7 +46,7 @@ _FEEDS = {kind: feed for feed, kind in _KINDS.items()}
 class SessionLive:
     """What one session sends and hears on the live channel."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: Peer) -> None:
         self._session = session
         self._parts = session.parts
         self._desk = MessageDesk(session.parts)

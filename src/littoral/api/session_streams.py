@@ -7,19 +7,17 @@ requested. Nothing is prepared that was not requested.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from littoral.api import session_errors as errors
 from littoral.api.model import SUBSCRIPTION_IDLE_S, SUBSCRIPTIONS_MAX
 from littoral.api.past import Past, span_of
+from littoral.api.session_ports import Peer
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import parse_thing_id
 from littoral.twin import Caller, protocol
 from littoral.twin.protocol import Envelope, Raw, Topic, UnknownSignal
 from littoral.twin.statuses import problem
-
-if TYPE_CHECKING:
-    from littoral.api.session import Session
 
 _SPAN = {
     "from_revision": "fromHistoricalRevision",
@@ -91,7 +89,7 @@ class _Subscription:
 class SessionStreams:
     """One session's searches and streams of past events."""
 
-    def __init__(self, session: "Session", open_search: OpenSearch | None) -> None:
+    def __init__(self, session: Peer, open_search: OpenSearch | None) -> None:
         self._session = session
         self._open_search = open_search
         self._subscriptions: dict[str, _Subscription] = {}

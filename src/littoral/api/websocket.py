@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from littoral.api.auth import Authenticator
 from littoral.api.commands import Commands
@@ -13,11 +13,12 @@ from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_WRITE_S
 from littoral.api.parts import ApiParts
 from littoral.api.ports import Receive, Scope, Send
 from littoral.api.request import Request
+from littoral.api.searching import SearchPages
 from littoral.api.session import Session
 from littoral.api.signals import parse_labels
 from littoral.kernel.errors import LittoralError, Unavailable
 from littoral.registry import RegistryChange
-from littoral.twin import SubjectDeletion, protocol
+from littoral.twin import Caller, SubjectDeletion, protocol
 from littoral.twin.statuses import status_of
 
 _logger = logging.getLogger("littoral.api")
@@ -111,6 +112,12 @@ class SocketRoutes:
             if owner in session.identity.owners:
                 session.close()
 
+    def _open_search(
+        self, caller: Caller, value: Mapping[str, object], fields: str | None
+    ) -> SearchPages:
+        assert self._parts.search is not None
+        return SearchPages(self._parts.search, self._parts.twins, caller, value, fields)
+
     def _announced(self, deletion: SubjectDeletion) -> None:
         """Tell of a policy's subjects that leave; whoever took it may acknowledge it."""
         frame = protocol.announcement(
@@ -153,6 +160,7 @@ class SocketRoutes:
             identity,
             self._new_id,
             declared_acks=frozenset(labels),
+            open_search=self._open_search if self._parts.search is not None else None,
         )
 
 
