@@ -123,3 +123,18 @@ def test_a_cursor_that_skips_is_caught():
 
 def test_a_healthy_world_is_not_accused():
     assert caught("", seeds=range(3)) is None
+
+
+def test_a_letter_that_is_done_before_it_was_answered_is_caught():
+    def careless(node):
+        mailbox, hand = node.mailbox, node.mailbox._hand
+
+        def done_at_once(item, message, attachment):
+            took = hand(item, message, attachment)
+            if took and item.stored and not item.done:
+                mailbox._shelf.finish(item, "mailbox.delivered")
+            return took
+
+        mailbox._hand = done_at_once
+
+    assert caught("was promised, and never came", prepare=careless) is not None
