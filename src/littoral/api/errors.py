@@ -183,3 +183,10 @@ class InvalidBody(LittoralError):
     """The body of a request lacks a member, has an unknown one, or one of the wrong type."""
 
     code = "littoral.body.invalid"
+
+
+class SearchMissing(LittoralError):
+    """This node keeps no search index, so it cannot find things by what they hold."""
+
+    code = "littoral.search.missing"
+    kind = Kind.UNSUPPORTED

@@ -15,6 +15,8 @@ from littoral.search.errors import (
     QueryTimeExceeded,
 )
 from littoral.search.model import (
+    GROUP_PATHS_MAX,
+    METRICS_MAX,
     Explanation,
     Figure,
     Group,
@@ -27,6 +29,8 @@ from littoral.search.ports import Index, Worker
 from littoral.search.service import Search, parse_namespaces
 
 __all__ = [
+    "GROUP_PATHS_MAX",
+    "METRICS_MAX",
     "Explanation",
     "Figure",
     "Group",

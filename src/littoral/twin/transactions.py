@@ -43,9 +43,7 @@ class Transactions:
         """
         check_steps(steps)
         staging = Staging(self._engine)
-        things = ThingCommands(
-            staging, self._book, self._policies, self._clock, self._settings, makes_policies=False
-        )
+        things = self._commands(staging)
         outcomes: list[Outcome] = []
         written: list[int] = []
         for index, step in enumerate(steps):
@@ -60,6 +58,15 @@ class Transactions:
         for index, seq in zip(written, staging.commit(), strict=True):
             outcomes[index] = msgspec.structs.replace(outcomes[index], seq=seq)
         return outcomes
+
+    def rehearse(self, caller: Caller, step: Step) -> Outcome:
+        """What a command would come to; nothing is written. Raises what doing it would."""
+        return _done(self._commands(Staging(self._engine)), caller, step)
+
+    def _commands(self, staging: Staging) -> ThingCommands:
+        return ThingCommands(
+            staging, self._book, self._policies, self._clock, self._settings, makes_policies=False
+        )
 
 
 def _done(things: ThingCommands, caller: Caller, step: Step) -> Outcome:

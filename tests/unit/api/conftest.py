@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
@@ -14,6 +15,7 @@ import jsonschema
 import pytest
 
 from littoral.api import ApiParts, NodeInfo, build_app
+from littoral.api.docs import openapi
 from littoral.eventing import Inbox, Mailbox, Router
 from littoral.identity import Identities
 from littoral.kernel.ids import NodeId
@@ -22,6 +24,8 @@ from littoral.log.adapters.committer import InlineCommitter
 from littoral.log.adapters.memory import MemoryStore
 from littoral.registry import Registry, seed_development
 from littoral.registry.adapters.argon2 import InlineArgon2Hasher
+from littoral.search import Search
+from littoral.search.adapters.sqlite import SqliteIndex
 from littoral.simulate import SeededEntropy, VirtualClock, run
 from littoral.twin import Caller, Twins
 
@@ -76,6 +80,8 @@ class Node:
         self.twins = Twins(self.log, self.registry, self.clock)
         self.inbox = Inbox(self.clock)
         self.mailbox = Mailbox(self.log, self.inbox, self.clock, self.entropy)
+        index = SqliteIndex(":memory:", remove=lambda _: None, monotonic_s=self.clock.monotonic_s)
+        self.search = Search(self.log, self.twins, index, InlineCommitter(loop), self.clock)
         self.parts = ApiParts(
             twins=self.twins,
             registry=self.registry,
@@ -83,6 +89,8 @@ class Node:
             router=Router(self.log),
             inbox=self.inbox,
             mailbox=self.mailbox,
+            search=self.search,
+            search_settled=self.search.settled,
             log=self.log,
             clock=self.clock,
             entropy=self.entropy,
@@ -143,6 +151,7 @@ class Node:
             return None
         assert [m["type"] for m in sent[:2]] == ["http.response.start", "http.response.body"]
         headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+        check_documented(method, path, sent[0]["status"], headers.get("content-type"))
         return Answer(sent[0]["status"], headers, b"".join(m["body"] for m in sent[1:]))
 
     @contextlib.asynccontextmanager
@@ -185,6 +194,39 @@ class Node:
             tasks.create_task(self.door(scope, socket.receive, socket.send))
             yield socket
             socket.leave()
+
+
+@functools.cache
+def _operations():
+    """Pattern of a path to what the OpenAPI document has there; the plainest first."""
+    found = []
+    paths = openapi.document("0")["paths"]
+    for path in sorted(paths, key=lambda p: (p.count("{"), -len(p))):
+        pattern = re.sub(r"\{\w+(Path|Subject)\}", ".+", path)
+        found.append((re.compile(re.sub(r"\{\w+\}", "[^/]+", pattern)), paths[path]))
+    return found
+
+
+NOWHERE = {400, 401, 404, 405, 408, 414, 431}
+"""What is answered where nothing is, or before it is known where."""
+
+
+def check_documented(method, path, status, media_type):
+    """Every answer of every test of the API is one that the OpenAPI document has."""
+    bare = path.partition("?")[0].rstrip("/")
+    method = {"HEAD": "GET"}.get(method, method).lower()
+    item = next((item for pattern, item in _operations() if pattern.fullmatch(bare)), {})
+    if method not in item:
+        assert status in NOWHERE, f"{method} {bare} -> {status} is not in /openapi.json"
+        return
+    responses = item[method]["responses"]
+    assert str(status) in responses or "default" in responses or status == 405, (
+        f"{method} {bare} answers {status}, which /openapi.json does not have"
+    )
+    content = responses.get(str(status), {}).get("content")
+    if content and media_type and "*/*" not in content:
+        wanted = {one.partition(";")[0] for one in content}
+        assert media_type.partition(";")[0] in wanted, (bare, status, media_type, wanted)
 
 
 @functools.cache
@@ -280,8 +322,12 @@ def on_node():
             node = Node(store or MemoryStore(), **more)
             if seed:
                 await node.seed()
-            result = await main(node)
-            await node.door.close()
+            async with asyncio.TaskGroup() as tasks:
+                indexing = tasks.create_task(node.search.run())
+                result = await main(node)
+                await node.door.close()
+                indexing.cancel()
+            node.search.close()
             return result
 
         return run(world, deadline_s=10_000)

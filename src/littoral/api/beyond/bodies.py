@@ -1,5 +1,6 @@
 """Reading request bodies into typed values, with one sentence for what is wrong."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -8,6 +9,8 @@ from littoral.api.errors import InvalidBody
 from littoral.api.model import BODY_BYTES_MAX
 from littoral.api.request import Request
 from littoral.kernel.merge import check_depth
+from littoral.rql import Query, parse
+from littoral.search import parse_namespaces
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -31,3 +34,13 @@ async def read_body(request: Request, kind: type[T], what: str, *, limit: int | 
         return msgspec.convert(raw, kind)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as e:
         raise InvalidBody(f"this is not {what}: {str(e)[:300]}.") from e
+
+
+def filter_of(text: str | None) -> Query | None:
+    """A filter with Littoral's own operators; raise `InvalidExpression`."""
+    return parse(text, extended=True) if text else None
+
+
+def namespaces_of(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The namespaces of a search; raise `InvalidNamespaces`."""
+    return None if names is None else parse_namespaces(",".join(names))

@@ -1,18 +1,20 @@
-"""POST /api/littoral/v1/explain/policy: why somebody may, or may not, do something."""
+"""/api/littoral/v1/explain: why somebody may, or may not, do something; how a search is answered."""
 
 from typing import Literal
 
 import msgspec
 
 from littoral.api.answers import Answer, json_answer
-from littoral.api.beyond.bodies import read_body
-from littoral.api.errors import InvalidBody
+from littoral.api.beyond.bodies import filter_of, read_body
+from littoral.api.errors import InvalidBody, SearchMissing
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
 from littoral.kernel import wire
 from littoral.kernel.errors import Forbidden
 from littoral.kernel.ids import Subject, namespace_of, parse_policy_id, parse_thing_id
 from littoral.policy import Explanation, Rule
+from littoral.rql import parse_options
+from littoral.search import SearchQuery, parse_namespaces
 from littoral.twin import Caller, NotFound
 
 _TYPES = ("thing:/", "policy:/", "message:/")
@@ -36,6 +38,7 @@ class Explain:
     """Answers questions about decisions of policies."""
 
     def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
         self._twins = parts.twins
 
     async def policy(self, request: Request, caller: Caller) -> Answer:
@@ -68,6 +71,22 @@ class Explain:
                 "revokedBy": [_shown(rule) for rule in told.revoked_by],
             }
         )
+
+    async def search(self, request: Request, caller: Caller) -> Answer:
+        """How a search is answered: what drives it, what was expected, what the database does.
+
+        Raises:
+            InvalidExpression, InvalidOption, InvalidNamespaces, SearchMissing.
+        """
+        search = self._parts.search
+        if search is None:
+            raise SearchMissing("this node keeps no search index.", hint="Ask the cloud's node.")
+        query = SearchQuery(
+            filter_of(request.query.get("filter")),
+            parse_namespaces(request.query.get("namespaces")),
+            parse_options(request.query.get("option", "")),
+        )
+        return json_answer(wire.members(await search.explain(caller, query)))
 
     def _about(self, caller: Caller, asked: PolicyQuestion) -> Caller:
         if asked.subjects is None:
