@@ -172,3 +172,80 @@ def test_what_was_cancelled_is_silent_and_what_nobody_asks_for_times_out(on_node
             assert failed["value"]["error"]["status"] == 408
 
     on_node(main)
+
+
+SEARCH = "_/_/things/twin/search/"
+
+
+async def found(socket, demand, value, **more):
+    """All frames of a search after ``demand`` pages were requested."""
+    created = await socket.ask(step("subscribe", value, SEARCH) | more)
+    assert created["topic"] == SEARCH + "created"
+    one = created["value"]["subscriptionId"]
+    socket.say(step("request", {"subscriptionId": one, "demand": demand}, SEARCH))
+    frames = [await socket.json()]
+    while not frames[-1]["topic"].endswith(("complete", "failed")):
+        if sum(f["topic"].endswith("next") for f in frames) == demand and await socket.is_silent(1):
+            break
+        frames.append(await socket.json())
+    assert {f["value"]["subscriptionId"] for f in frames} == {one}
+    return one, frames
+
+
+def test_a_search_is_told_page_by_page(on_node):
+    async def main(node):
+        for n in range(7):
+            thing = {"policyId": "org.littoral:default", "attributes": {"n": n}}
+            await node.call("PUT", f"/api/2/things/org.acme:t{n}", thing)
+        async with node.socket() as socket:
+            await socket.accepted()
+            value = {"filter": "gt(attributes/n,1)", "options": "size(2),sort(-attributes/n)"}
+            one, frames = await found(socket, 2, value, fields="thingId,attributes/n,_revision")
+            assert [[i["attributes"]["n"] for i in f["value"]["items"]] for f in frames] == [
+                [6, 5],
+                [4, 3],
+            ]
+            assert frames[0]["value"]["items"][0] == {
+                "thingId": "org.acme:t6",
+                "attributes": {"n": 6},
+                "_revision": 1,
+            }
+            socket.say(step("request", {"subscriptionId": one, "demand": 9}, SEARCH))
+            last = await socket.json()
+            assert [i["attributes"]["n"] for i in last["value"]["items"]] == [2]
+            assert (await socket.json())["topic"] == SEARCH + "complete"
+            _, none = await found(socket, 1, {"filter": "eq(attributes/n,99)"})
+            assert [f["topic"] for f in none] == [SEARCH + "complete"]
+            _, all_of_them = await found(socket, 1, {"namespaces": ["org.acme", "org.other"]})
+            assert len(all_of_them[0]["value"]["items"]) == 7
+
+    on_node(main)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ({"filter": "eq(a, 1)"}, "rql.expression.invalid"),
+        ({"filter": 3}, "rql.expression.invalid"),
+        ({"options": "size(201)"}, "thing-search:search.option.invalid"),
+        ({"options": "cursor(abc)"}, "thing-search:search.option.invalid"),
+        ({"namespaces": ["1a"]}, "thing-search:search.namespaces.invalid"),
+        ({"namespaces": "org.acme"}, "thing-search:search.namespaces.invalid"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_created_and_fails(on_node, value, code):
+    async def main(node):
+        async with node.socket() as socket:
+            await socket.accepted()
+            _, frames = await found(socket, 1, value)
+            assert [f["topic"] for f in frames] == [SEARCH + "failed"]
+            assert frames[0]["value"]["error"]["error"] == code
+            created = await socket.ask(step("subscribe", {}, SEARCH))
+            one = created["value"]["subscriptionId"]
+            wrong = await socket.ask(step("request", {"subscriptionId": one, "demand": 0}, SEARCH))
+            error = wrong["value"]["error"]["error"]
+            assert error == "thing-search:subscription.protocol.error"
+            gone = await socket.ask(step("request", {"subscriptionId": one, "demand": 1}, SEARCH))
+            assert gone["value"]["error"]["error"] == "thing-search:subscription.not.found"
+
+    on_node(main)
