@@ -11,12 +11,14 @@ from littoral.api.docs.operation import (
 )
 
 V1 = "/api/littoral/v1"
+_NDJSON = "application/x-ndjson"
 
 
 def operations() -> Iterator[Operation]:
     """Every operation that Eclipse Ditto has not."""
     yield from _mailbox()
     yield from _explain()
+    yield from _many()
     yield from _health()
     yield from _documents()
 
@@ -51,6 +53,44 @@ def _explain() -> Iterator[Operation]:
                                         "resource": "thing:/features/lamp"}),
         OWN_REFUSALS,
         text="Needs READ on `policy:/`. Administrators may ask about other `subjects`.",
+    )  # fmt: skip
+
+
+def _many() -> Iterator[Operation]:
+    yield Operation(
+        "GET", f"{V1}/explain/search", "Beyond Ditto", "How is this search answered?",
+        {200: Reply("SearchPlan")}, ("filter", "namespaces", "option"), refusals=OWN_REFUSALS,
+    )  # fmt: skip
+    yield Operation(
+        "POST", f"{V1}/bulk/things", "Beyond Ditto", "Change or delete what a filter finds",
+        {200: Reply("BulkReport", ("application/json", _NDJSON))}, (),
+        Body("BulkBody", example={
+            "filter": 'eq(attributes/site,"s1")', "action": "merge",
+            "value": {"attributes": {"site": "s2"}}, "dryRun": True,
+        }),
+        (*OWN_REFUSALS, 422),
+        text="Policies are asked for each thing. With `Accept: application/x-ndjson` progress is told "
+        "line by line. A bulk that is cut off has done a beginning; doing it again does the rest.",
+    )  # fmt: skip
+    yield Operation(
+        "POST", f"{V1}/aggregate", "Beyond Ditto", "Figures over what a filter finds, by group",
+        {200: Reply("Groups")}, (),
+        Body("AggregateBody", example={
+            "metrics": [{"figure": "count"},
+                        {"figure": "avg", "property": "features/t/properties/temp"}],
+            "groupBy": ["attributes/site"],
+        }),
+        OWN_REFUSALS,
+    )  # fmt: skip
+    yield Operation(
+        "POST", f"{V1}/transactions", "Beyond Ditto", "Several commands, all or none",
+        {200: Reply("StepResults")}, (),
+        Body("TransactionBody", example={"commands": [
+            {"action": "modify", "thingId": "org.littoral:a", "path": "/attributes/n", "value": 1},
+            {"action": "merge", "thingId": "org.littoral:b", "value": {"attributes": {"n": 2}}},
+        ]}),
+        (*OWN_REFUSALS, 409, 412, 422),
+        text="Things of one namespace. If one is refused none is done; `step` in the body says which.",
     )  # fmt: skip
 
 

@@ -3,13 +3,19 @@
 import msgspec
 
 from littoral.api.apikeys import ApiKeyRequest
+from littoral.api.beyond.aggregate import AggregateBody
+from littoral.api.beyond.bulk import BulkBody
 from littoral.api.beyond.explain import PolicyQuestion
+from littoral.api.beyond.transactions import TransactionBody
 from littoral.api.devops import LoggerLevel
 from littoral.api.docs.operation import Json
 from littoral.api.management import TokenRequest
 from littoral.api.users import UserRequest
 
-BODIES = (ApiKeyRequest, LoggerLevel, PolicyQuestion, TokenRequest, UserRequest)
+BODIES = (
+    AggregateBody, ApiKeyRequest, BulkBody, LoggerLevel, PolicyQuestion, TokenRequest,
+    TransactionBody, UserRequest,
+)  # fmt: skip
 """What is read from bodies by these types; their schemas are theirs."""
 
 
@@ -256,6 +262,27 @@ SCHEMAS: dict[str, Json] = {
         namespaces={"type": "object", "additionalProperties": _NUMBER},
     ),
     "Loggers": {"type": "object", "description": "Service to instance to what it says."},
+    "BulkReport": _object(
+        ("matched", "changed", "unchanged", "refused"),
+        dryRun=_YES, matched=_NUMBER, changed=_NUMBER, unchanged=_NUMBER, refused=_NUMBER,
+        refusedByCode={"type": "object", "additionalProperties": _NUMBER},
+        refusals={"type": "array", "items": _FREE}, sample=_TEXTS, stopped=_TEXT,
+    ),
+    "Groups": _object(
+        ("groups",), groups={"type": "array", "items": _object(("keys", "values"), keys=_FREE, values=_FREE)},
+    ),
+    "StepResults": _object(
+        ("results",),
+        results={"type": "array", "items": _object(
+            ("thingId", "status"), thingId=_TEXT, path=_TEXT, status=_NUMBER, revision=_NUMBER,
+            etag=_TEXT,
+        )},
+    ),
+    "SearchPlan": _object(
+        ("plan", "hits"), plan=_TEXT, driver=_TEXT,
+        estimates={"type": "object", "additionalProperties": _NUMBER}, statements=_TEXTS,
+        steps=_TEXTS, hits=_NUMBER,
+    ),
     "Decision": _object(
         ("allowed", "because", "policyId", "grantedBy", "revokedBy"),
         allowed=_YES, because=_TEXT, policyId=_TEXT, subjects=_TEXTS, permission=_TEXT,
