@@ -69,8 +69,19 @@ def changes(draw):
 
 
 METADATA_KEYS = st.sampled_from(
-    ["*/u", "p/u", "q", "p", "p/q/u", "attributes/*/u", "attributes/p/u", "features/f/u"]
-    + ["features/*/properties/*/u", "features/*/desiredProperties/q/u", "properties/*/u"]
+    [
+        "*/u",
+        "p/u",
+        "q",
+        "p",
+        "p/q/u",
+        "attributes/*/u",
+        "attributes/p/u",
+        "features/f/u",
+        "features/*/properties/*/u",
+        "features/*/desiredProperties/q/u",
+        "properties/*/u",
+    ]
 )
 
 
