@@ -6,12 +6,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 1000
 KILLS  ?= 200
+EXAMPLES ?= 100
 JOBS   ?= 2
 # What the hot path in C and the Python beside it both have to pass.
 BOTH   := tests/unit/gateway tests/unit/log tests/unit/twin tests/machine tests/contract/log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo up check test sim kills bench fix docs pins clean
+.PHONY: help setup peers demo up check test sim conformance kills bench fix docs pins clean
 
 help:
 	@echo "make setup   create .venv with the littoral command in it"
@@ -20,9 +21,10 @@ help:
 	@echo "make check   format, lint, types, import contracts, fast tests (under 30 s)"
 	@echo "make test    everything (under 8 minutes)"
 	@echo "make sim     SEEDS=5000: more virtual worlds"
+	@echo "make conformance  Ditto's own clients, and EXAMPLES=100 of every operation of /openapi.json"
 	@echo "make kills   KILLS=500: more SIGKILLs of whole nodes under load"
 	@echo "make bench   every figure of docs/benchmarks.md, on this machine"
-	@echo "make docs    write docs/reference and CHANGELOG.md from the code and changes/"
+	@echo "make docs    write docs/reference, CHANGELOG.md and the SDK's blocking half from the code"
 	@echo "make fix     format and mend what the linter can"
 
 setup: $(VENV)/.ready
@@ -76,6 +78,9 @@ test: setup peers
 
 sim: setup
 	$(BIN)/pytest -q -n $(JOBS) tests/sim --seeds $(SEEDS)
+
+conformance: setup peers
+	$(BIN)/pytest -q -n $(JOBS) tests/real/compat --examples $(EXAMPLES)
 
 kills: setup
 	$(BIN)/pytest -q -n $(JOBS) tests/real/node/test_kill.py --kills $(KILLS)

@@ -313,6 +313,12 @@ def main() -> int:
     REFERENCE.mkdir(exist_ok=True)
     pages = {REFERENCE / name: text for name, text in documents().items()}
     pages[DOCS.parent / "CHANGELOG.md"] = changelog()
+    # Beside this file; tests load it by its path, without a package.
+    sys.path.insert(0, str(DOCS))
+    import unasync
+
+    blocking = SOURCE / "client" / "sync"
+    pages |= {blocking / name: text for name, text in unasync.modules().items()}
     for file, text in pages.items():
         if not file.exists() or file.read_text() != text:
             file.write_text(text)

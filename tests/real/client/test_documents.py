@@ -1,0 +1,51 @@
+"""What the documents of the SDK show is what happens: their examples run, in order."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import littoral.client
+from littoral.client import Client, rql
+
+ROOT = Path(__file__).parents[3]
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def run_page(name, known):
+    page = (ROOT / "docs" / "howto" / name).read_text()
+    for found in FENCE.finditer(page):
+        line = page[: found.start(1)].count("\n")
+        exec(compile("\n" * line + found[1], name, "exec"), known)
+
+
+def test_the_page_about_the_sdk_is_true(dev_node, capsys):
+    pytest.importorskip("pandas", reason="pandas is in the extra dataframe")
+    run_page("use-the-python-sdk.md", {"url": dev_node.url, "__name__": "page"})
+    assert "things:condition.failed" in capsys.readouterr().out
+
+
+def test_things_are_moved_as_the_page_about_ditto_says(dev_node, made):
+    thing_id = made(attributes={"moved": True})
+    known = {"__name__": "page"}
+    run_page("from-ditto.md", known)
+    with (
+        Client(dev_node.url, user="ditto", password="ditto") as one,
+        Client(dev_node.url, user="devops", password="foobar") as other,
+    ):
+        assert known["move"](one, other) >= 1
+        assert other.things.get(thing_id, "/attributes/moved") is True
+
+
+@pytest.mark.parametrize("module", [littoral.client, rql], ids=["client", "rql"])
+def test_what_the_front_door_shows_is_true(module, dev_node, client):
+    shared = {**vars(rql), "url": dev_node.url} if module is rql else {"url": dev_node.url}
+    client.things.put("org.littoral:sdk", {"policyId": "org.littoral:default"})
+    found = doctest.DocTestParser().get_doctest(module.__doc__, shared, module.__name__, None, 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    told = []
+    runner.run(found, out=told.append)
+    assert runner.failures == 0, "".join(told)
