@@ -16,10 +16,9 @@ from littoral.kernel.pointer import parse
 from littoral.log import Record
 from littoral.policy import READ
 from littoral.rql import Query
-from littoral.twin import Caller, Twins, protocol
+from littoral.twin import KEPT_HEADER, Caller, Twins, protocol
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import ABSENT, Raw, Topic
-from littoral.twin.tags import KEPT_HEADER
 
 THING = "thing:"
 

@@ -27,10 +27,11 @@ from littoral.twin.policy_settings import CreationRule, PolicySettings
 from littoral.twin.service import Twins
 from littoral.twin.staging import Step
 from littoral.twin.standing import Standing, Standings
-from littoral.twin.tags import etag_of
+from littoral.twin.tags import KEPT_HEADER, etag_of
 from littoral.twin.watching import Change
 
 __all__ = [
+    "KEPT_HEADER",
     "NO_CONDITIONS",
     "SILENT_KINDS",
     "Caller",
