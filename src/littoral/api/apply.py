@@ -20,7 +20,6 @@ from littoral.api.request import Request
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.merge import check_depth, merge
-from littoral.policy import parse_policy
 from littoral.twin import Caller
 from littoral.twin.statuses import problem
 
@@ -112,9 +111,10 @@ class Applier:
         return Result.CREATED if now is None or outcome.created else Result.CHANGED
 
     async def _policy(self, manifest: PolicyManifest, caller: Caller) -> Result:
-        document: dict[str, object] = {"entries": manifest.spec.entries}
+        spec = manifest.spec
+        document: dict[str, object] = {"entries": spec.entries, "imports": spec.imports}
         check_depth(document)
-        wanted = parse_policy(document, policy_id=manifest.name).to_json()
+        wanted = self._twins.policies.as_stored(manifest.name, document)
         now = self._twins.policies.load(manifest.name).document()
         if now == wanted:
             await self._log.wait()

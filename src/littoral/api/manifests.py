@@ -72,6 +72,7 @@ class PolicySpec(
     """A whole policy: entries that are not named are removed."""
 
     entries: Object
+    imports: Object = {}
 
 
 class Manifest(

@@ -157,6 +157,16 @@ class PolicyCommands(PolicyReads):
             check_creator(self._book, caller, policy)
         return policy
 
+    def as_stored(self, policy_id: str, document: object) -> Document:
+        """What ``document`` would be kept as: to tell whether it changes anything.
+
+        Raises:
+            InvalidPolicy: or one of its subclasses.
+        """
+        before = parsed(self.load(policy_id))
+        policy = parse_policy(document, policy_id=policy_id)
+        return settled(policy, before, self._settings, self._clock.now_ms()).to_json()
+
     def adopt(self, caller: Caller, policy: Policy) -> Outcome:
         """Write a policy that `checked_new` gave: it comes along with a thing."""
         hot = self.load(policy.id)
