@@ -33,7 +33,6 @@ from littoral.eventing.errors import (
     MailMissing,
     MessageTimeout,
     MessageTooLarge,
-    TooManyAcks,
     TooManyMessages,
 )
 from littoral.eventing.inbox import Attachment, Inbox
@@ -151,7 +150,6 @@ __all__ = [
     "SignalContext",
     "Subscription",
     "Taken",
-    "TooManyAcks",
     "TooManyMessages",
     "check_label",
     "combined_document",

@@ -14,7 +14,7 @@ from littoral.eventing.errors import (
     AckTimeout,
     DuplicateCorrelation,
     InvalidAckLabel,
-    TooManyAcks,
+    TooManyMessages,
 )
 from littoral.eventing.model import (
     ACK_LABELS_MAX,
@@ -198,11 +198,11 @@ class Acknowledgements:
             labels: more than it may have declared before; each declaration is closed by itself.
 
         Raises:
-            AckLabelNotUnique, AckLabelForbidden, InvalidAckLabel, TooManyAcks.
+            AckLabelNotUnique, AckLabelForbidden, InvalidAckLabel, TooManyMessages.
         """
         wanted = frozenset(labels)
         if len(wanted) > ACK_LABELS_MAX:
-            raise TooManyAcks(f"one subscriber declares at most {ACK_LABELS_MAX} labels.")
+            raise TooManyMessages(f"one subscriber declares at most {ACK_LABELS_MAX} labels.")
         for label in sorted(wanted):
             check_label(label)
             _check_custom(label)
@@ -249,7 +249,7 @@ class Acknowledgements:
             timeout_s: after it what is missing counts as 408.
 
         Raises:
-            DuplicateCorrelation, InvalidAckLabel, AckCorrelationMissing, TooManyAcks.
+            DuplicateCorrelation, InvalidAckLabel, AckCorrelationMissing, TooManyMessages.
         """
         wanted = tuple(dict.fromkeys(labels))
         for label in wanted:
@@ -257,7 +257,7 @@ class Acknowledgements:
         if not correlation_id:
             raise AckCorrelationMissing("acknowledgements need a correlation-id to belong to.")
         if len(wanted) > ACK_LABELS_MAX or len(self._pending) >= ACKS_PENDING_MAX:
-            raise TooManyAcks(
+            raise TooManyMessages(
                 f"{len(self._pending)} signals wait for acknowledgements.",
                 hint=f"One asks for at most {ACK_LABELS_MAX}; try again later.",
             )

@@ -35,7 +35,7 @@ class InvalidMessageFeature(LittoralError):
 
 
 class TooManyMessages(LittoralError):
-    """As many messages as may wait at once wait already, for this thing or for all."""
+    """As many messages, or signals with acknowledgements, as may wait at once wait already."""
 
     code = "too.many.requests"
     kind = Kind.LIMIT
@@ -106,14 +106,6 @@ class AckTimeout(LittoralError):
 
     code = "acknowledgement:request.timeout"
     kind = Kind.TIMEOUT
-    retryable = True
-
-
-class TooManyAcks(LittoralError):
-    """As many signals as may wait for acknowledgements at once wait already."""
-
-    code = "too.many.requests"
-    kind = Kind.LIMIT
     retryable = True
 
 

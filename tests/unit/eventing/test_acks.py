@@ -15,7 +15,7 @@ from littoral.eventing import (
     Acknowledgements,
     DuplicateCorrelation,
     InvalidAckLabel,
-    TooManyAcks,
+    TooManyMessages,
     combined_document,
     combined_status,
 )
@@ -173,11 +173,11 @@ def test_a_subscriber_that_filtered_a_signal_out_is_answered_for_weakly(world):
 def test_what_waits_is_bounded(world):
     async def main():
         acks = Acknowledgements()
-        with pytest.raises(TooManyAcks):
+        with pytest.raises(TooManyMessages):
             acks.declare("a", [f"label-{n}" for n in range(ACK_LABELS_MAX + 1)])
         for n in range(ACKS_PENDING_MAX):
             acks.expect(THING, str(n), ["lab"], 5)
-        with pytest.raises(TooManyAcks):
+        with pytest.raises(TooManyMessages):
             acks.expect(THING, "one-more", ["lab"], 5)
         await asyncio.sleep(6)
         acks.expect(THING, "one-more", ["lab"], 5)
