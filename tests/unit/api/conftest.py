@@ -216,6 +216,9 @@ def check_documented(method, path, status, media_type):
     bare = path.partition("?")[0].rstrip("/")
     method = {"HEAD": "GET"}.get(method, method).lower()
     item = next((item for pattern, item in _operations() if pattern.fullmatch(bare)), {})
+    if method == "options":
+        assert status in {204, 404}, f"{bare} answers OPTIONS with {status}"
+        return
     if method not in item:
         assert status in NOWHERE, f"{method} {bare} -> {status} is not in /openapi.json"
         return

@@ -84,8 +84,8 @@ class Operation:
     """More than the summary, in Markdown."""
     open: bool = False
     """Nobody is asked who they are."""
-    any_status: bool = False
-    """A device answers, with a status of its choice."""
+    any_status: str = ""
+    """Who may answer with a status of his own choice, in a sentence."""
     security: tuple[str, ...] = field(default=())
 
     @property
@@ -140,10 +140,7 @@ class Operation:
             if status not in self.replies:
                 found[str(status)] = {"$ref": f"#/components/responses/{status}"}
         if self.any_status:
-            found["default"] = {
-                "description": "What the device answered, with its own status.",
-                "content": {"*/*": {}},
-            }
+            found["default"] = {"description": self.any_status, "content": {"*/*": {}}}
         return found
 
 

@@ -30,6 +30,8 @@ _HISTORY = (
     "to-historical-timestamp", "filter", "extraFields",
 )  # fmt: skip
 
+_DEVICE = "What the device answered, with its own status."
+_SUBSCRIBER = "If one acknowledgement was asked for: its own status, chosen by who gave it."
 _NOT_CHANGED = Reply(headers=("etag",))
 _DONE = Reply(headers=("etag", "ditto-metadata"))
 _TAKEN = Reply()
@@ -61,22 +63,30 @@ def _part(
                     {200: Reply("Json", ("application/json", EVENTS), headers), 202: _TAKEN,
                      304: _NOT_CHANGED},
                     (*(("fields",) if fields else ()), *_READ, *_HISTORY),
-                    refusals=(*READ_REFUSALS, 403, 405, 424),
+                    refusals=(*READ_REFUSALS, 403, 405, 409, 424), any_status=_DEVICE,
                     text="With `Accept: text/event-stream`: its changes, as they are committed.",
                 )  # fmt: skip
             case "PUT":
                 yield Operation(
-                    method, path, tag, f"Create or replace {noun}", written, _WRITE, Body(schema)
+                    method,
+                    path,
+                    tag,
+                    f"Create or replace {noun}",
+                    written,
+                    _WRITE,
+                    Body(schema),
+                    any_status=_SUBSCRIBER,
                 )
             case "PATCH":
                 yield Operation(
                     method, path, tag, f"Merge into {noun}", written, _PATCH,
-                    Body("Patch", (MERGE_PATCH,)),
+                    Body("Patch", (MERGE_PATCH,)), any_status=_SUBSCRIBER,
                 )  # fmt: skip
             case _:
                 yield Operation(
                     method, path, tag, f"Delete {noun}",
                     {200: acknowledged, 202: _TAKEN, 204: _DONE}, _DELETE,
+                    any_status=_SUBSCRIBER,
                 )  # fmt: skip
 
 
@@ -95,7 +105,7 @@ def _things() -> Iterator[Operation]:
          202: _TAKEN},
         ("namespace", "timeout", "response-required", "requested-acks", "allow-policy-lockout",
          "put-metadata"),
-        Body("NewThing", example={"attributes": {"site": "s1"}}),
+        Body("NewThing", example={"attributes": {"site": "s1"}}), any_status=_SUBSCRIBER,
     )  # fmt: skip
     yield from _whole()
     yield Operation(
@@ -120,7 +130,7 @@ def _whole() -> Iterator[Operation]:
             )
         yield Operation(
             one.method, one.path, one.tag, one.summary, one.replies, one.parameters, body,
-            one.refusals, one.text,
+            one.refusals, one.text, any_status=one.any_status,
         )  # fmt: skip
 
 
@@ -137,7 +147,7 @@ def _messages() -> Iterator[Operation]:
     yield Operation(
         "POST", f"{THING}/inbox/claim", "Messages", "Ask a thing to be given to you",
         answered, ("timeout", "response-required", "requested-acks"), body,
-        text="Needs no permission: the device decides.", any_status=True,
+        text="Needs no permission: the device decides.", any_status=_DEVICE,
     )  # fmt: skip
     for base, what in ((THING, "a thing"), (FEATURE, "a feature")):
         for box, word in (("inbox", "to"), ("outbox", "from")):
@@ -146,7 +156,7 @@ def _messages() -> Iterator[Operation]:
                 f"Send a message {word} {what}", answered, parameters, body,
                 text="Waits 10 s (`timeout`: up to 60 s) for the answer; status and body are the "
                 "receiver's own. It needs WRITE on `message:/…`, the receiver READ.",
-                any_status=True,
+                any_status=_DEVICE,
             )  # fmt: skip
 
 
