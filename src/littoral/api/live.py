@@ -109,12 +109,11 @@ class LiveCommands:
     ) -> None:
         try:
             response = await self._live.send(signal, timeout_s=signal.timeout_s)
+            if response is not None:
+                result = self._readable(caller, command, response)
+                expected.put(LIVE_RESPONSE, Ack(result.status, result.value))
         except LittoralError as e:
             expected.fail(e)
-            return
-        if response is not None:
-            result = self._readable(caller, command, response)
-            expected.put(LIVE_RESPONSE, Ack(result.status, result.value))
 
     def _readable(self, caller: Caller, command: Command, response: LiveResponse) -> Result:
         """A response as the caller may see it: a device cannot show what the policy hides."""

@@ -107,18 +107,6 @@ class Request:
         # A slash that came as %2F belongs to a key; '~0' and '~1' are the pointer's own escapes.
         return pointer.Pointer("/" + "/".join(s.replace("/", "~1") for s in self.segments[index:]))
 
-    def flag(self, name: str) -> bool | None:
-        """A boolean parameter; None if it is not there."""
-        match self.parameter(name):
-            case None:
-                return None
-            case "true":
-                return True
-            case "false":
-                return False
-            case other:
-                raise InvalidHeader(f"{name} is {other[:40]!r}; true or false is wanted.")
-
     def number(self, name: str, *, low: int, high: int) -> int | None:
         """A whole-number parameter between ``low`` and ``high``; None if it is not there."""
         text = self.parameter(name)
@@ -127,11 +115,6 @@ class Request:
         if text.isascii() and text.isdigit() and len(text) < 19 and low <= int(text) <= high:
             return int(text)
         raise InvalidHeader(f"{name} is {text[:40]!r}; {low} to {high} is wanted.")
-
-    def timeout_s(self, default: float, *, limit: float = TIMEOUT_S_MAX) -> float:
-        """How long the caller is ready to wait: ``42s``, ``250ms``, ``1m`` or bare seconds."""
-        text = self.parameter("timeout")
-        return default if text is None else parse_timeout(text, limit=limit)
 
     def accepts(self, media_type: str) -> bool:
         """Whether the caller names ``media_type`` itself; a wildcard does not count."""

@@ -459,3 +459,66 @@ def test_a_node_that_stops_says_so_to_those_who_wait(on_node, channel):
         assert (answer.status, answer.code) == (503, "gateway:service.unavailable")
 
     on_node(main)
+
+
+def test_a_live_command_may_wait_for_others_besides_the_device(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        device = Device(node, LiveResponse(200, "done"))
+        headers = {"channel": "live", "requested-acks": "live-response,watcher", "timeout": "1s"}
+        answer = await node.call("GET", T + "/attributes/model", headers=headers)
+        assert (answer.status, answer.json["live-response"]["payload"]) == (424, "done")
+        assert answer.json["watcher"]["status"] == 408
+        assert device.taken[0].requested_acks == ("live-response", "watcher")
+        node.parts.acks.declare(device, {"watcher"})
+        asked = {"channel": "live", "requested-acks": "watcher", "correlation-id": "c7"}
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(node.call("PUT", T + "/attributes/a", 1, headers=asked))
+            await asyncio.sleep(0.1)
+            node.parts.acks.issue(device, THING, "c7", "watcher", Ack(200, "seen"))
+        assert (waiting.result().status, waiting.result().json["watcher"]["payload"]) == (
+            200,
+            "seen",
+        )
+        quiet = asked | {"response-required": "false", "timeout": "1s"}
+        assert (await node.call("PUT", T + "/attributes/a", 1, headers=quiet)).status == 202
+
+    on_node(main)
+
+
+def test_a_live_command_in_flight_keeps_its_correlation_id(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        Device(node)
+        for acks in ("live-response", "live-response,own"):
+            headers = {
+                "channel": "live",
+                "correlation-id": "c",
+                "timeout": "1s",
+                "requested-acks": acks,
+            }
+            async with asyncio.TaskGroup() as tasks:
+                first = tasks.create_task(node.call("GET", T, headers=headers))
+                await asyncio.sleep(0.1)
+                second = tasks.create_task(node.call("GET", T, headers=headers))
+            assert first.result().status in {408, 424}
+            assert second.result().status == 409
+
+    on_node(main)
+
+
+def test_what_a_device_shows_of_hidden_parts_only_is_not_there(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        policy = (await node.call("GET", "/api/2/policies/org.acme:pump")).json
+        policy["entries"]["reader"] = {
+            "subjects": {"nginx:eve": {"type": "x"}},
+            "resources": {"thing:/attributes/a/open": {"grant": ["READ"], "revoke": []}},
+        }
+        assert (await node.call("PUT", "/api/2/policies/org.acme:pump", policy)).status == 204
+        node.registry.put_user("eve", generated_password="e")
+        Device(node, LiveResponse(200, {"secret": 1}))
+        read = await node.call("GET", T + "/attributes/a?channel=live", user=("eve", "e"))
+        assert (read.status, read.code) == (404, "things:thing.notfound")
+
+    on_node(main)
