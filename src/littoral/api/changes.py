@@ -16,7 +16,7 @@ from littoral.kernel.pointer import parse
 from littoral.log import Record
 from littoral.policy import READ
 from littoral.rql import Query
-from littoral.twin import KEPT_HEADER, Caller, Twins, protocol
+from littoral.twin import Caller, Twins, protocol
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import ABSENT, Raw, Topic
 
@@ -97,9 +97,11 @@ class Change:
                 # All of it: shown as it stands in the log, and the same for all who may.
                 self._values[named] = self._values[ALL] = self._whole()
             else:
-                seen = readable_value(self._twins, caller, self.record)
-                deleted = self.record.kind == "thing.deleted" and seen is None
-                self._values[named] = ABSENT if deleted else _HIDDEN if seen is ABSENT else seen
+                cut = self._twins.readable_change(caller, self.record)
+                if cut is None:
+                    self._values[named] = _HIDDEN
+                else:
+                    self._values[named] = ABSENT if cut.action == "deleted" else cut.value
         seen = self._values[named]
         if seen is _HIDDEN:
             return NOBODY
@@ -171,13 +173,8 @@ class Change:
             data = merge(json.decode(json.encode(extra)), data)
         return is_wanted(query, topic=self.topic, path=self.record.path, data=data, now_ms=now_ms)
 
-    def event(
-        self,
-        visible: Visible,
-        extra: object | None = None,
-        more: Mapping[str, object] | None = None,
-    ) -> bytes:
-        """The change as an event of the Ditto Protocol, with ``more`` headers."""
+    def event(self, visible: Visible, extra: object | None = None) -> bytes:
+        """The change as an event of the Ditto Protocol."""
         record = self.record
         return protocol.event(
             self.thing_id,
@@ -187,15 +184,9 @@ class Change:
             revision=record.revision,
             at_ms=instants.ms_of(record.hlc),
             correlation_id=self.correlation_id,
-            headers={**self._caused_headers(), **(more or {})},
+            headers=self._caused_headers(),
             extra=extra,
         )
-
-    @property
-    def kept_headers(self) -> object:
-        """The historical headers that were kept with the record."""
-        headers = self.record.headers
-        return {} if headers is None else headers.get(KEPT_HEADER, {})
 
     def _caused_headers(self) -> dict[str, object]:
         """What the causing command gave its event to carry."""
@@ -207,30 +198,6 @@ class Change:
         if self.context.requested_acks:
             headers["requested-acks"] = self.context.requested_acks
         return headers
-
-
-def readable_value(twins: Twins, caller: Caller, record: Record) -> object:
-    """The part of a change's value that the caller may READ; `ABSENT` if nothing of it.
-
-    A deletion has the value None, and so has a merge that deletes: whoever may read the path may
-    see that it is gone.
-    """
-    value = json.decode(record.value) if record.value else None
-    if caller.unrestricted:
-        return value
-    thing_id = record.entity[len(THING) :]
-    policy_id = twins.policy_of(thing_id)
-    if not policy_id:
-        return ABSENT
-    whole = isinstance(value, dict) and bool(value)
-    # A leaf is judged by its place alone: None and {} are values, and answers of `readable` too.
-    document = put_at({"thingId": thing_id}, parse(record.path), value if whole else True)
-    if not isinstance(document, dict):
-        document = {}
-    seen = twins.readable(caller, document, record.path, policy_id=policy_id)
-    if seen is None:
-        return ABSENT
-    return seen if whole else value
 
 
 def extra_fields(

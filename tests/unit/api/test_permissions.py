@@ -129,3 +129,25 @@ def test_policies_are_commanded_over_the_websocket(on_node):
             assert (await ask("delete", "/"))["status"] == 204
 
     on_node(main)
+
+
+def test_events_are_for_who_may_read_things_of_that_namespace(on_node):
+    """An entry that is about other namespaces lets nobody see the events of this one."""
+    entry = POLICY["entries"]["eve"] | {"namespaces": ["org.acme.far"]}
+    policy = {"entries": {"owner": POLICY["entries"]["owner"], "eve": entry}}
+
+    async def main(node):
+        node.registry.put_user("eve", generated_password="e")
+        await node.call("PUT", "/api/2/policies/org.acme:p", policy)
+        for thing in ("org.acme:t", "org.acme.far:t"):
+            await node.call("PUT", f"/api/2/things/{thing}", {"policyId": "org.acme:p"})
+        async with node.socket(user=("eve", "e")) as socket:
+            await socket.accepted()
+            assert await socket.ask("START-SEND-EVENTS") == "START-SEND-EVENTS:ACK"
+            await node.call("PUT", "/api/2/things/org.acme:t/attributes/x", 1)
+            await node.call("PUT", "/api/2/things/org.acme.far:t/attributes/x", 1)
+            event = await socket.json()
+            assert event["topic"].startswith("org.acme.far/t/things/twin/events/")
+            assert await socket.is_silent()
+
+    on_node(main)

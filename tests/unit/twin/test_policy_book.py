@@ -85,6 +85,21 @@ def test_who_is_affected_is_known_without_looking_at_every_policy(on_node):
     on_node(main)
 
 
+def test_who_is_affected_by_way_of_others_need_not_name_it(on_node):
+    async def main(node):
+        put(node, "deep", people=readers("nginx:reader"))
+        put(node, "base", {"org.acme:deep": {}})
+        put(node, "mid", {"org.acme:base": {"transitiveImports": ["org.acme:deep"]}})
+        put(node, "top", {"org.acme:mid": {"transitiveImports": ["org.acme:base"]}})
+        assert may_read(node, "org.acme:top")
+        assert "org.acme:top" in node.twins.book.affected_by("org.acme:deep")
+        put(node, "deep")
+        assert not may_read(node, "org.acme:top")
+        await node.log.wait()
+
+    on_node(main)
+
+
 def test_a_root_policy_affects_all_policies_of_its_namespaces(on_node):
     settings = PolicySettings(namespace_roots={"org.acme": ("ops:root",), "org.*": ("ops:wide",)})
 
