@@ -185,6 +185,9 @@ class Commands:
     def _change_thing(self, caller: Caller, command: Command, headers: SignalHeaders) -> Outcome:
         things, one, path = self._things, command.entity_id, command.path
         conditions = headers.conditions
+        if things.keeps_headers:
+            known = {"correlation-id": headers.correlation_id, **headers.custom}
+            conditions = dataclasses.replace(conditions, headers=known)
         match command.action:
             case Action.MODIFY:
                 return things.modify(caller, one, path, command.value, conditions=conditions)

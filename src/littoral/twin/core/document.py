@@ -78,6 +78,8 @@ def _check_place(keys: Keys) -> bool:
     """Raise `InvalidKey` if no such place can be; True if any plain value may stand there."""
     for key in keys:
         pointer.check_key(key)
+    if keys[:1] == ("features",) and len(keys) > 1:
+        check_feature_id(keys[1])
     match keys:
         case ("attributes", _, *_) | ("features", _, "properties" | "desiredProperties", _, *_):
             return True
