@@ -1,18 +1,16 @@
-"""The past events of one thing, from a revision or an instant on, as their reader may see them."""
+"""The past of a thing or policy, from a revision or an instant on, as its reader may see it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from littoral import rql
-from littoral.api.changes import ACTIONS, NOBODY, Change, Visible
+from littoral.api.filters import is_wanted
+from littoral.kernel import pointer
 from littoral.kernel import time as instants
 from littoral.kernel.errors import InvalidHeader
+from littoral.kernel.merge import put_at
 from littoral.kernel.time import Clock
-from littoral.log import Log
-from littoral.twin import Caller, Twins
-
-PAST_CHUNK = 100
-"""Revisions that are read from the log at a time."""
+from littoral.twin import Caller, Change, Twins, protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +22,6 @@ class Span:
     from_ms: int | None = None
     to_ms: int | None = None
     filter_text: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing of the past was asked for."""
-        return self == _NO_SPAN
-
-
-_NO_SPAN = Span()
 
 
 def span_of(given: Mapping[str, object], names: Mapping[str, str]) -> Span:
@@ -76,78 +66,53 @@ def _instant(given: Mapping[str, object], name: str) -> int | None:
     raise InvalidHeader(f"{name} is {str(value)[:40]!r}.", hint="Write 2026-11-22T18:00:00Z.")
 
 
-class Past:
-    """One reader's way through the past of a thing."""
+async def past_of(
+    twins: Twins, clock: Clock, caller: Caller, entity: str, span: Span
+) -> AsyncIterator[Change]:
+    """What happened to an entity, oldest first, as the caller may see it.
 
-    def __init__(
-        self, twins: Twins, log: Log, clock: Clock, caller: Caller, thing_id: str, span: Span
-    ) -> None:
-        """Begin.
-
-        Raises:
-            NotFound: there is no such thing, or the caller may not read it.
-        """
-        # Asked for once before anything is told, so that a refusal comes first.
-        twins.history(caller, thing_id, first=1, last=0)
-        self._twins = twins
-        self._log = log
-        self._clock = clock
-        self._caller = caller
-        self._thing_id = thing_id
-        self._span = span
-        self._query = rql.parse(span.filter_text) if span.filter_text else None
-        newest = twins.revision_of(thing_id)
-        self._next = self._first(newest)
-        self._last = newest if span.to_revision is None else _counted(span.to_revision, newest)
-
-    def _first(self, newest: int) -> int:
-        span = self._span
-        first = 1 if span.from_revision is None else max(1, _counted(span.from_revision, newest))
-        if span.from_ms is None:
-            return first
-        # Late records are out of order: what lies before is looked at one by one below.
-        low, high = first, newest + 1
-        while low < high:
-            middle = (low + high) // 2
-            found = self._twins.history(self._caller, self._thing_id, first=middle, last=middle)
-            if found and instants.ms_of(found[0].hlc) >= span.from_ms:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-    def chunk(self) -> list[tuple[Change, Visible]] | None:
-        """The next changes, ascending; maybe none of a chunk. None: that was all.
-
-        Raises:
-            NotFound: the thing is gone, or the caller may not read it any more.
-        """
-        if self._next > self._last:
-            return None
-        first, last = self._next, min(self._next + PAST_CHUNK - 1, self._last)
-        self._next = last + 1
-        records = self._twins.history(self._caller, self._thing_id, first=first, last=last)
-        return list(
-            self._wanted(Change(self._twins, r, None) for r in records if r.kind in ACTIONS)
-        )
-
-    def _wanted(self, found: Iterator[Change]) -> Iterator[tuple[Change, Visible]]:
-        span = self._span
-        for change in found:
-            at_ms = instants.ms_of(change.record.hlc)
-            if (
-                change.record.seq > self._log.committed
-                or (span.from_ms is not None and at_ms < span.from_ms)
-                or (span.to_ms is not None and at_ms > span.to_ms)
-            ):
-                continue
-            visible = change.visible_to(self._caller)
-            if visible is not NOBODY and (
-                self._query is None
-                or change.passes(self._query, visible, None, self._clock.now_ms())
-            ):
-                yield change, visible
+    Raises:
+        NotFound: there is no such entity, or the caller may not read it.
+    """
+    query = rql.parse(span.filter_text) if span.filter_text else None
+    async for change in twins.stream_history(
+        caller,
+        entity,
+        from_revision=span.from_revision,
+        to_revision=span.to_revision,
+        from_ms=span.from_ms,
+        to_ms=span.to_ms,
+    ):
+        if query is None or _passes(change, query, clock.now_ms()):
+            yield change
 
 
-def _counted(revision: int, newest: int) -> int:
-    return revision if revision > 0 else newest + revision
+def event_of(change: Change) -> bytes:
+    """A past change as an event of the Ditto Protocol."""
+    absent = change.action == "deleted"
+    return protocol.event(
+        change.entity_id,
+        change.action,
+        change.path,
+        protocol.ABSENT if absent else change.value,
+        group=group_of(change),
+        revision=change.revision,
+        at_ms=change.at_ms,
+        correlation_id=f"{change.record.origin}/{change.record.oseq}",
+        headers={"historical-headers": change.headers},
+    )
+
+
+def group_of(change: Change) -> str:
+    """``things`` or ``policies``."""
+    return "things" if change.entity.startswith("thing:") else "policies"
+
+
+def _passes(change: Change, query: rql.Query, now_ms: int) -> bool:
+    data: object = {}
+    if change.action != "deleted":
+        data = put_at({}, pointer.parse(change.path), change.value)
+    if isinstance(data, dict):
+        data = data | {"thingId": change.entity_id, "_revision": change.revision}
+    topic = protocol.topic_of(change.entity_id, group_of(change), "events", change.action)
+    return is_wanted(query, topic=topic, path=change.path, data=data, now_ms=now_ms)

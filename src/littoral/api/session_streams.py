@@ -5,17 +5,16 @@ requested. Nothing is prepared that was not requested.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 from littoral.api import session_errors as errors
 from littoral.api.model import SUBSCRIPTION_IDLE_S, SUBSCRIPTIONS_MAX
-from littoral.api.past import Past, span_of
+from littoral.api.past import event_of, past_of, span_of
 from littoral.api.session_ports import Peer
 from littoral.kernel.errors import LittoralError
-from littoral.kernel.ids import parse_thing_id
-from littoral.twin import Caller, protocol
+from littoral.kernel.ids import parse_policy_id, parse_thing_id
+from littoral.twin import Caller, Change, protocol
 from littoral.twin.protocol import Envelope, Raw, Topic, UnknownSignal
 from littoral.twin.statuses import problem
 
@@ -50,24 +49,15 @@ OpenSearch = Callable[[Caller, Mapping[str, object], str | None], Source]
 
 
 class _PastSource:
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: AsyncIterator[Change]) -> None:
         self._past = past
-        self._ready: deque[bytes] = deque()
         self.is_over = False
 
     async def next(self) -> dict[str, object] | None:
-        while not self._ready:
-            found = self._past.chunk()
-            if found is None:
-                self.is_over = True
-                return None
-            self._ready.extend(
-                change.event(visible, more={"historical-headers": change.kept_headers})
-                for change, visible in found
-            )
-            # A long past that a filter leaves out may not keep the loop.
-            await asyncio.sleep(0)
-        return {"item": Raw(self._ready.popleft())}
+        async for change in self._past:
+            return {"item": Raw(event_of(change))}
+        self.is_over = True
+        return None
 
 
 class _Subscription:
@@ -122,14 +112,18 @@ class SessionStreams:
         return self._open_search(self._session.caller, value, envelope.fields)
 
     def _past_source(self, envelope: Envelope) -> Source:
-        if envelope.topic.group != "things":
-            raise UnknownSignal("only things have past events.", hint="Name a thing in the topic.")
+        about = envelope.topic
+        if about.group == "connections":
+            raise UnknownSignal("connections have no past events here.")
         value = envelope.value if isinstance(envelope.value, dict) else {}
+        entity = (
+            "thing:" + parse_thing_id(about.entity_id)
+            if about.group == "things"
+            else "policy:" + parse_policy_id(about.entity_id)
+        )
         session, parts = self._session, self._session.parts
-        thing_id = parse_thing_id(envelope.topic.entity_id)
         span = span_of(value, _SPAN)
-        past = Past(parts.twins, parts.log, parts.clock, session.caller, thing_id, span)
-        return _PastSource(past)
+        return _PastSource(past_of(parts.twins, parts.clock, session.caller, entity, span))
 
     # -- steps --------------------------------------------------------------------------------
 

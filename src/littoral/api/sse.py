@@ -5,7 +5,7 @@ heartbeat every second, and a reader that is too slow is told what it lost.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from littoral.api.feeds import Feeds, Pushed, Watching
 from littoral.api.filters import Selection, select
 from littoral.api.model import HEARTBEAT_S, IDS_MAX, STREAM_RECORDS_MAX, STREAMS_MAX
 from littoral.api.parts import ApiParts
-from littoral.api.past import Past, span_of
+from littoral.api.past import past_of, span_of
 from littoral.api.request import Request
 from littoral.eventing import BoundedQueue, Direction, Message
 from littoral.kernel import json, pointer
@@ -310,32 +310,26 @@ class ThingStreams:
         shape: ThingShape,
     ) -> Stream:
         """A stream of what happened; it ends when all of it is told."""
-        parts = self._parts
+        twins, clock = self._parts.twins, self._parts.clock
         span = span_of(request.query, _SPAN)
-        past = Past(parts.twins, parts.log, parts.clock, caller, thing_id, span)
+        # Refused before the first byte.
+        twins.history(caller, thing_id, first=1, last=0)
 
         async def pieces() -> AsyncIterator[bytes]:
             self._past += 1
             try:
                 yield HEARTBEAT
-                while (found := past.chunk()) is not None:
-                    texts = list(_texts(found))
-                    if texts:
-                        yield b"".join(texts)
-                    await asyncio.sleep(0)
+                async for found in past_of(twins, clock, caller, f"thing:{thing_id}", span):
+                    change = Change(twins, found.record, None)
+                    visible, extra = change.visible_to(caller), None
+                    if selection.tree is not None:
+                        fields, tree = selection.extra_fields, selection.tree
+                        extra = change.enrichment(fields, tree, caller, visible)
+                    text = shape.write(change, visible, extra)
+                    if text is not None:
+                        yield text
             finally:
                 self._past -= 1
-
-        def _texts(found: Iterable[tuple[Change, Visible]]) -> Iterable[bytes]:
-            for change, visible in found:
-                extra = None
-                if selection.tree is not None:
-                    extra = change.enrichment(
-                        selection.extra_fields, selection.tree, caller, visible
-                    )
-                text = shape.write(change, visible, extra)
-                if text is not None:
-                    yield text
 
         return Stream(pieces(), EVENT_STREAM)
 

@@ -122,8 +122,12 @@ def event(
     correlation_id: str,
     headers: Mapping[str, object] | None = None,
     extra: object | None = None,
+    group: str = "things",
 ) -> bytes:
-    """A change of a twin. ``value`` may be `Raw`, as it stands in the log."""
+    """A change of a twin. ``value`` may be `Raw`, as it stands in the log.
+
+    Ditto has no live events of policies: theirs are told of the past only.
+    """
     more: dict[str, object] = {
         "correlation-id": correlation_id,
         "content-type": MERGE_PATCH if action == "merged" else JSON,
@@ -135,7 +139,9 @@ def event(
     if headers:
         more |= headers
     members: dict[str, object] = {
-        "topic": event_topic(thing_id, action),
+        "topic": event_topic(thing_id, action)
+        if group == "things"
+        else str(topic_of(thing_id, group, "events", action)),
         "headers": more,
         "path": path,
     }

@@ -118,7 +118,8 @@ def test_a_past_is_cut_by_instants(on_node):
         (TOPIC, {"fromHistoricalTimestamp": "soon"}, "littoral.instant.invalid"),
         ("org.acme/none/things/twin/streaming/", {}, "things:thing.notfound"),
         ("1a/x/things/twin/streaming/", {}, "things:id.invalid"),
-        ("org.acme/p/policies/streaming/", {}, "protocoladapter:unknown.signal"),
+        ("org.acme/none/policies/streaming/", {}, "policies:policy.notfound"),
+        ("_/x/connections/streaming/", {}, "protocoladapter:unknown.signal"),
     ],
 )
 def test_what_is_wrong_is_created_first_and_fails_when_it_is_asked_for(on_node, topic, value, code):
@@ -132,6 +133,21 @@ def test_what_is_wrong_is_created_first_and_fails_when_it_is_asked_for(on_node, 
             assert failed["topic"] == topic + "failed"
             assert failed["value"]["error"]["error"] == code
             assert (await socket.ask("STOP-SEND-EVENTS")) == "STOP-SEND-EVENTS:ACK"
+
+    on_node(main)
+
+
+def test_a_policy_has_a_past_too(on_node):
+    async def main(node):
+        topic = "org.littoral/default/policies/streaming/"
+        async with node.socket() as socket:
+            await socket.accepted()
+            one = await subscribed(socket, topic)
+            socket.say(step("request", {"subscriptionId": one, "demand": 9}, topic))
+            item = (await socket.json())["value"]["item"]
+            assert item["topic"] == "org.littoral/default/policies/events/created"
+            assert set(item["value"]["entries"]) == {"owner"}
+            assert (await socket.json())["topic"] == topic + "complete"
 
     on_node(main)
 
