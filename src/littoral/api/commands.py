@@ -198,7 +198,9 @@ class Commands:
             case Action.CREATE:
                 if not isinstance(command.value, dict):
                     raise InvalidEnvelope("the value of a create command is a thing, an object.")
-                return things.create_thing(caller, command.value, thing_id=one)
+                return things.create_thing(
+                    caller, command.value, thing_id=one, conditions=conditions
+                )
             case _:
                 raise AssertionError(command.action)
 
