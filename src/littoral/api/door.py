@@ -34,6 +34,7 @@ from littoral.api.policies import PolicyRoutes
 from littoral.api.ports import AsgiApp, Receive, Scope, Send
 from littoral.api.request import Request
 from littoral.api.roots import Api2, Open
+from littoral.api.search import SearchRoutes
 from littoral.api.sse import ThingStreams
 from littoral.api.things import ThingRoutes
 from littoral.api.websocket import SocketRoutes
@@ -70,7 +71,7 @@ class Door:
         self._api_2: Api2 = {
             "things": ThingRoutes(
                 self._commands,
-                ThingListing(parts.twins),
+                ThingListing(parts.twins, parts.search),
                 MessageRoutes(desk),
                 self._streams,
                 Migration(self._commands, parts.clock),
@@ -78,6 +79,7 @@ class Door:
             ),
             "policies": PolicyRoutes(self._commands, self.new_id),
             "whoami": WhoAmI(),
+            "search": SearchRoutes(parts),
             "checkPermissions": PermissionRoutes(self._commands),
             "cloudevents": CloudEventRoutes(parts, self._commands, desk),
         }

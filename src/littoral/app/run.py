@@ -21,6 +21,8 @@ from littoral.log.adapters.files import Directory
 from littoral.log.adapters.sqlite import SqliteStore
 from littoral.node import Node, NodeConfig, NodePorts, compose
 from littoral.registry.adapters.argon2 import Argon2Hasher
+from littoral.search.adapters.sqlite import FILE as INDEX_FILE
+from littoral.search.adapters.sqlite import SqliteIndex
 
 MQTT_BACKLOG = 4096
 STOP_S_MAX = 10.0
@@ -158,6 +160,8 @@ def _ports(
         hasher=hasher,
         runner=lambda file: ProcessRunner(Path(file)),
     )
+    if config.search.enabled:
+        ports = _with_search(ports, config, directory, loop)
     if config.auth.issuers:
         ports = with_tokens(ports)
     if config.role == "cloud" and config.link.listen:
@@ -171,6 +175,21 @@ def _ports(
             beside_uplink=renewal.run,
         )
     return ports, hasher
+
+
+def _with_search(
+    ports: NodePorts, config: NodeConfig, directory: Path, loop: asyncio.AbstractEventLoop
+) -> NodePorts:
+    def search() -> tuple[SqliteIndex, ThreadCommitter]:
+        index = SqliteIndex(
+            str(directory / INDEX_FILE),
+            remove=lambda name: Path(name).unlink(missing_ok=True),
+            monotonic_s=ports.clock.monotonic_s,
+            cache_kib=config.search.cache_mib * 1024,
+        )
+        return index, ThreadCommitter(loop, name="littoral-search")
+
+    return replace(ports, search=search)
 
 
 def with_tokens(ports: NodePorts) -> NodePorts:

@@ -105,6 +105,23 @@ class PoliciesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is added to an entry by activateTokenIntegration."""
 
 
+class ThingsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the operator decides about things."""
+
+    historical_headers_to_persist: tuple[str, ...] = ()
+    """Headers of commands that are kept with what they changed, for reads of the history."""
+    merge_drops_emptied_objects: bool = False
+    """Leave out objects of a merge patch that lost all members to a false condition."""
+
+
+class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The search index: a file of its own beside the log, made anew whenever it is missing."""
+
+    enabled: bool = True
+    cache_mib: int = 32
+    """Memory for its pages."""
+
+
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One node, whole."""
 
@@ -116,6 +133,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auth: AuthConfig = AuthConfig()
     mqtt: MqttConfig = MqttConfig()
     link: LinkConfig = LinkConfig()
+    search: SearchConfig = SearchConfig()
     retention: RetentionConfig = RetentionConfig()
     functions: FunctionsConfig = FunctionsConfig()
     policies: PoliciesConfig = PoliciesConfig()
+    things: ThingsConfig = ThingsConfig()

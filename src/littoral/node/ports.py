@@ -9,6 +9,7 @@ from littoral.identity import KeyFetcher, TokenVerifier
 from littoral.kernel.time import Clock, Entropy
 from littoral.log import Committer, Scheduler, Store
 from littoral.registry import PasswordHasher
+from littoral.search import Index, Worker
 
 MakeRunner = Callable[[str], Runner]
 """A function's file to what runs it."""
@@ -31,6 +32,8 @@ class NodePorts:
     store: Store
     committer: Committer
     hasher: PasswordHasher
+    search: Callable[[], tuple[Index, Worker]] | None = None
+    """Makes the search index and what runs its work; None for a node without one."""
     listener: MakeListener | None = None
     """A cloud's side of the link; None for a node that takes no sites."""
     authority: Authority | None = None

@@ -19,7 +19,8 @@ from littoral.node.config import NodeConfig
 from littoral.node.ports import NodePorts
 from littoral.node.translation import identity_settings_of, policy_settings_of, retention_of
 from littoral.registry import Registry
-from littoral.twin import Twins
+from littoral.search import Search
+from littoral.twin import Twins, TwinSettings
 
 
 class Node:
@@ -50,6 +51,10 @@ class Node:
             clock,
             hot_max=config.hot_things_max,
             settings=policy_settings_of(config.policies, owner=config.role == "cloud"),
+            thing_settings=TwinSettings(
+                frozenset(map(str.lower, config.things.historical_headers_to_persist)),
+                merge_drops_emptied_objects=config.things.merge_drops_emptied_objects,
+            ),
         )
         self.identities = Identities(
             self.registry,
@@ -79,6 +84,7 @@ class Node:
         self.functions = _functions(self, ports)
         self.uplink = _uplink(self, ports)
         self.downlink, self.enrolment = _downlink(self, ports)
+        self.search = _search(self, ports)
         self.not_ready: str | None = "the node is starting."
         self.http: Door = build_app(_api_parts(self, ports))
 
@@ -102,6 +108,8 @@ class Node:
             tasks.create_task(self.mqtt.run(), name="mqtt")
             tasks.create_task(self.twins.run(), name="twins")
             tasks.create_task(self.mailbox.run(), name="mailbox")
+            if self.search is not None:
+                tasks.create_task(self.search.run(), name="search")
             for host in self.functions:
                 tasks.create_task(host.run(), name=f"function {host.name}")
             if self.uplink is not None:
@@ -121,6 +129,8 @@ class Node:
         self.inbox.close()
         self.acks.close()
         self.live.close()
+        if self.search is not None:
+            self.search.close()
         if self.log.statistics().refused is None:
             self.twins.flush()
         await self.log.close()
@@ -145,6 +155,8 @@ def _api_parts(node: Node, ports: NodePorts) -> ApiParts:
         mailbox=node.mailbox,
         acks=node.acks,
         live=node.live,
+        search=node.search,
+        **({} if node.search is None else {"search_settled": node.search.settled}),
         log=node.log,
         clock=ports.clock,
         entropy=ports.entropy,
@@ -160,12 +172,20 @@ def _api_parts(node: Node, ports: NodePorts) -> ApiParts:
             "mailbox": node.mailbox.statistics,
             "acks": node.acks.statistics,
             "live": node.live.statistics,
+            **({} if node.search is None else {"search": node.search.statistics}),
         },
         not_ready=node.why_not_ready,
         link_status=node.links,
         token_text=_token_text(node.config, ports),
         public_metrics=node.config.http.listen.startswith(("127.", "localhost", "[::1]")),
     )
+
+
+def _search(node: Node, ports: NodePorts) -> Search | None:
+    if ports.search is None:
+        return None
+    index, worker = ports.search()
+    return Search(node.log, node.twins, index, worker, ports.clock)
 
 
 def _functions(node: Node, ports: NodePorts) -> tuple[FunctionHost, ...]:

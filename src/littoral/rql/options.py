@@ -69,7 +69,7 @@ def _sort(text: str) -> tuple[SortBy, ...]:
 
 
 def _size(text: str) -> int:
-    return _number(text, "size", PAGE_SIZE_MAX)
+    return _number(text, "size", 1, PAGE_SIZE_MAX)
 
 
 def _cursor(text: str) -> str:
@@ -83,12 +83,12 @@ def _limit(text: str) -> Limit:
     if not comma:
         raise InvalidOption(f"limit({text[:40]}) needs an offset and a count.")
     return Limit(
-        _number(offset, "limit's offset", OFFSET_HITS_MAX),
-        _number(count.strip(" "), "limit's count", PAGE_SIZE_MAX),
+        _number(offset, "limit's offset", 0, OFFSET_HITS_MAX),
+        _number(count.strip(" "), "limit's count", 1, PAGE_SIZE_MAX),
     )
 
 
-def _number(text: str, what: str, bound: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= bound):
-        raise InvalidOption(f"{what} is a number from 0 to {bound}, not {text[:40]!r}.")
+def _number(text: str, what: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
+        raise InvalidOption(f"{what} is a number from {least} to {most}, not {text[:40]!r}.")
     return int(text)

@@ -87,6 +87,8 @@ class SearchQuery:
     filter: Query | None = None
     namespaces: tuple[str, ...] | None = None
     options: Options = Options()  # noqa: RUF009  # frozen
+    resume: str = ""
+    """Go on after the thing of this id, wherever it stands in the order now."""
 
     @property
     def size(self) -> int:

@@ -79,9 +79,12 @@ class Index(Protocol):
         size: int,
         offset: int = 0,
         after: After | None = None,
+        resume: str = "",
         time_s: float,
     ) -> Hits:
         """The things that the audience may see and the query holds for, in order.
+
+        They begin after the hit ``after``, or after the thing of the id ``resume`` where it is now.
 
         Raises:
             QueryTimeExceeded: it took longer than ``time_s``.

@@ -104,6 +104,7 @@ class Search:
                 size=size,
                 offset=offset,
                 after=after,
+                resume=search.resume,
                 time_s=QUERY_S_MAX,
             )
 

@@ -9,6 +9,7 @@ from littoral.kernel.errors import LittoralError, Unavailable
 from littoral.log import LogBroken, LogFull
 from littoral.log.adapters.sqlite import SqliteStore
 from littoral.node import Node, NodeConfig, NodePorts, compose
+from littoral.search.adapters.sqlite import SqliteIndex
 from littoral.simulate.committer import VirtualCommitter
 from littoral.simulate.disk import Disk, Survival
 from littoral.simulate.entropy import SeededEntropy
@@ -175,6 +176,8 @@ class Machine:
         committer = VirtualCommitter(loop, self._source, latency_s_max=self._commit_s_max)
         # Known before the node is made: opening it writes, and the power may go at any write.
         life = self._life = _Life(files, committer, self._make_store(files), loop.create_future())
+        searcher = VirtualCommitter(loop, self._source, latency_s_max=self._commit_s_max)
+        life.searcher = searcher
         dialer: VirtualDialer | None = None
         listener: VirtualLinkListener | None = None
         if self.cloud is None:
@@ -190,6 +193,7 @@ class Machine:
                 store=life.store,
                 committer=committer,
                 hasher=VirtualHasher(),
+                search=lambda: (self._index(), searcher),
                 listener=None if listener is None else lambda _: listener,
                 dialer=dialer,
             ),
@@ -205,6 +209,11 @@ class Machine:
             life.door = self._network.listen(self.name, MQTT_PORT, life.node.mqtt.protocol_factory)
             self.up.set()
         return life
+
+    def _index(self) -> SqliteIndex:
+        return SqliteIndex(
+            ":memory:", remove=lambda _: None, monotonic_s=self.clock.monotonic_s, cache_kib=1024
+        )
 
     def _broken(self, life: "_Life", error: LittoralError) -> None:
         """The disk failed: as the real program does, end at once, and be started again."""
@@ -224,6 +233,8 @@ class Machine:
         life.clean = False
         self.up.clear()
         life.committer.die()
+        if life.searcher is not None:
+            life.searcher.die()
         if not life.over.done():
             life.over.set_result(None)
         for task in list(life.asked):
@@ -235,6 +246,8 @@ class _Life:
 
     node: Node
     door: Listener | None = None
+    searcher: VirtualCommitter | None = None
+    """Runs the search index's work; the index is in memory and dies with it."""
 
     def __init__(
         self,

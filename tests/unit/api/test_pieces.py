@@ -3,12 +3,10 @@
 import contextlib
 from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from littoral.api.control import Feed, parse_control
-from littoral.api.listing import parse_option
 from littoral.api.metrics import exposition
 from littoral.api.ndjson import LineSplitter
 from littoral.kernel.errors import LittoralError
@@ -85,9 +83,3 @@ def test_control_frames_are_read():
 def test_any_control_frame_is_read_or_refused(text):
     with contextlib.suppress(LittoralError):
         parse_control(text)
-
-
-@pytest.mark.parametrize("text", ["size(1", "size()", "size(-1)", "sort(+x)", "cursor(é)", "x"])
-def test_an_option_that_is_none_is_refused(text):
-    with pytest.raises(LittoralError):
-        parse_option(text)

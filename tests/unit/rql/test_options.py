@@ -8,7 +8,7 @@ from littoral.rql import InvalidOption, Limit, Options, SortBy, parse_options
     [
         ("", Options()),
         ("size(10)", Options(size=10)),
-        ("size(0)", Options(size=0)),
+        ("size(1)", Options(size=1)),
         ("sort(+thingId)", Options(sort=(SortBy("thingId"),))),
         ("sort( thingId)", Options(sort=(SortBy("thingId"),))),  # a plus that was not escaped
         (
@@ -33,6 +33,8 @@ def test_options_are_read(text, options):
         "size",
         "size()",
         "size(-1)",
+        "size(0)",
+        "limit(0,0)",
         "size(201)",
         "size(٣)",
         "size(1),",

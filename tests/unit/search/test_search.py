@@ -115,7 +115,6 @@ def test_pages_go_on_where_they_ended(on_node):
                 assert sorted(found) == [f"n:{n}" for n in range(10)], option
             assert await node.find(option="limit(8,5)") == ids("8", "9")
             assert (await node.page(option="limit(2,5)")).next_offset == 7
-            assert await node.find(option="size(0)") == []
             assert await node.find(option="sort(+attributes/x)") == ids(*"0369875421")
             assert await node.find(option="sort(-attributes/x)") == ids(*"1245780369")
 

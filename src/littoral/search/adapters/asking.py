@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import apsw
 import orjson
 
-from littoral.rql import Query, SortBy
+from littoral.rql import InvalidOption, Query, SortBy
 from littoral.search.adapters.audiences import Audiences, Scope
 from littoral.search.adapters.compiling import Compiler, Conjunct, Drive, id_prefix
 from littoral.search.adapters.limited import Limited
@@ -87,6 +87,7 @@ class Asker:
         size: int,
         offset: int,
         after: After | None,
+        resume: str,
     ) -> Hits:
         """See `littoral.search.ports.Index`."""
         question = self.question(audience, query, namespaces)
@@ -97,6 +98,8 @@ class Asker:
         if size == 0 or question.condition() == NEVER:
             self.plan.name = "nothing can match"
             return Hits((), None)
+        if resume:
+            after = After(resume, self._keys(question, order, resume))
         found: list[str] = []
         wanted = offset + size + 1
         for statement in self._statements(question, order, after):
@@ -345,7 +348,11 @@ class Asker:
             f"SELECT {names} FROM thing t {question.scope.join} WHERE t.id = ?",
             (*params, *question.scope.params, thing_id),
         ).fetchone()
-        assert row is not None
+        if row is None:
+            raise InvalidOption(
+                f"{thing_id} is not there any more, so nothing can come after it.",
+                hint="Begin again, or sort by thingId.",
+            )
         return tuple(row)
 
     def _ids(self, sql: Sql, limited: Limited) -> list[str]:

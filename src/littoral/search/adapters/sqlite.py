@@ -213,6 +213,7 @@ class SqliteIndex:
         size: int,
         offset: int = 0,
         after: After | None = None,
+        resume: str = "",
         time_s: float,
     ) -> Hits:
         """See `littoral.search.ports.Index`."""
@@ -226,6 +227,7 @@ class SqliteIndex:
                 size=size,
                 offset=offset,
                 after=after,
+                resume=resume,
             )
             self._hits = len(hits.ids)
             return hits
