@@ -24,7 +24,8 @@ def live(seed, **options):
 
 @pytest.mark.slow
 def test_nothing_is_lost_repeated_or_unequal_and_everything_arrives(world_seed):
-    live(world_seed)
+    # In every fourth world clocks may be so wrong that the link refuses their stamps.
+    live(world_seed, far_clocks=world_seed % 4 == 0)
 
 
 @pytest.mark.parametrize("seed", [3, 7])

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from littoral.edge.core import (
@@ -28,15 +27,15 @@ from littoral.edge.core import (
 )
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import ChannelClosed
-from littoral.edge.inflow import Gate, Inflow
-from littoral.edge.meter import Meter, OwnRecords
-from littoral.edge.model import LIVE_PENDING_MAX, LinkPhase, LinkSettings, Scope
-from littoral.edge.ports import FrameChannel, LinkLog
-from littoral.edge.refusals import Refusals, ranges_of
+from littoral.edge.inflow import Inflow
+from littoral.edge.meter import Meter
+from littoral.edge.model import LIVE_PENDING_MAX, LinkPhase, Scope
+from littoral.edge.parts import LinkParts
+from littoral.edge.ports import FrameChannel
+from littoral.edge.refusals import ranges_of
 from littoral.edge.rollback import recover
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
-from littoral.kernel.time import Clock
 from littoral.log import Cursor, LogFull, RecordClass
 
 APPLY_CHUNK = 128
@@ -66,19 +65,6 @@ class Host(Protocol):
     ) -> bytes:
         """Take a live message; raise a `LittoralError` if that is not possible."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class LinkParts:
-    """What every conversation of a node shares."""
-
-    log: LinkLog
-    clock: Clock
-    settings: LinkSettings
-    own: OwnRecords
-    refusals: Refusals
-    gate: Gate
-    software: str = ""
 
 
 class Conversation:
@@ -293,8 +279,12 @@ class Conversation:
             return False
         self._low_at = now_s
         committed = self._log.committed
+        refusals = self._parts.refusals
         try:
             found = self._log.read(read.after, limit=read.limit, cls=read.cls, origin=read.origin)
+            if refusals.withheld and not read.tail and refusals.withhold(found):
+                self.hold_back()
+                return True
         except LittoralError as e:
             self._session.close(e.code, str(e))
             self._interpret()
@@ -303,7 +293,10 @@ class Conversation:
         before = self._session.sent_records
         scope = self._fills[read.lane] if read.lane else self.scope
         self._session.supply(
-            read, found, committed=committed, keep=lambda record: relevant(record, scope)
+            read,
+            found,
+            committed=committed,
+            keep=lambda record: relevant(record, scope) and not refusals.is_held(record),
         )
         self.meter.state.sent_records += self._session.sent_records - before
         self._interpret()
@@ -445,11 +438,14 @@ class Conversation:
                 await asyncio.sleep(0)
             part = frame.records[start : start + APPLY_CHUNK]
             now_ms = self._parts.clock.now_ms()
-            refused += self.inflow.apply(frame, part, peer=self.peer, now_ms=now_ms)
+            blocked = self._parts.refusals.blocked(self.peer)
+            passed = self.inflow.apply(frame, part, peer=self.peer, now_ms=now_ms, blocked=blocked)
+            if passed:
+                # At once: what comes behind them may be committed before the frame's next part.
+                self._parts.refusals.note(frame.origin, frame.cls, ranges_of(passed))
+                refused += passed
         if refused:
-            ranges = ranges_of(refused)
-            self._parts.refusals.note(frame.origin, frame.cls, ranges)
-            self._session.refuse(frame.origin, frame.cls, ranges, self._now())
+            self._session.refuse(frame.origin, frame.cls, ranges_of(refused), self._now())
         self.inflow.finish(frame, peer=self.peer)
         state = self.meter.state
         state.received_records += len(frame.records)

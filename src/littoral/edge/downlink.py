@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from littoral.edge.bugs import report_bug
-from littoral.edge.conversation import Conversation, LinkParts
+from littoral.edge.conversation import Conversation
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkConflict, LinkIdentity
 from littoral.edge.grants import Grants
@@ -12,6 +12,7 @@ from littoral.edge.homes import Homes
 from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
+from littoral.edge.parts import LinkParts
 from littoral.edge.ports import AppliesTwins, FrameChannel, LinkLog, Listener, Registered
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
@@ -135,7 +136,7 @@ class Downlink:
                 site.name,
                 newest_ms=site.inflow.newest_ms,
                 applied=site.inflow.applied,
-                held_records=0,
+                held_records=self._parts.refusals.held_records(),
                 flow_within_s=self._settings.ping_every_s,
             )
             for site in self._sites.values()

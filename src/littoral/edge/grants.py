@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from littoral.edge.inflow import SPACE
+from littoral.edge.blocked import SPACE
 from littoral.edge.model import Scope
 from littoral.edge.ports import LinkLog
 from littoral.kernel.ids import NodeId

@@ -6,6 +6,7 @@ from being applied again; the ack follows that batch's commit.
 
 from collections.abc import Callable, Sequence
 
+from littoral.edge.blocked import SPACE, Blocked
 from littoral.edge.core import Apply, Known
 from littoral.edge.core.frames import WireRecord
 from littoral.edge.homes import Homes
@@ -17,9 +18,6 @@ from littoral.kernel.ids import NodeId, Origin
 from littoral.kernel.limits import SKEW_MS_MAX
 from littoral.kernel.time import hlc_of, ms_of
 from littoral.log import Headers, Record, RecordClass
-
-SPACE = "link"
-"""The log's key-value space of this package."""
 
 PENDING_BYTES_MAX = 32 * 1024 * 1024
 """What all sessions together may have in the log's open batches."""
@@ -69,9 +67,15 @@ class Inflow:
         ]
 
     def apply(
-        self, frame: Apply, part: Sequence[WireRecord], *, peer: NodeId, now_ms: int
+        self,
+        frame: Apply,
+        part: Sequence[WireRecord],
+        *,
+        peer: NodeId,
+        now_ms: int,
+        blocked: Blocked,
     ) -> list[int]:
-        """Take ``part`` of a frame; return the oseqs refused for their stamps."""
+        """Take ``part`` of a frame; return the oseqs refused for their stamps, or as `blocked`."""
         # A backfill's marks are those of an origin of its own: `origin+lane`.
         marked, cls = Origin(frame.origin), frame.cls
         origin = Origin(frame.origin.partition("+")[0])
@@ -81,7 +85,12 @@ class Inflow:
         for oseq, hlc, device_time, kind, entity, path, value, sent_headers in part:
             if oseq <= seen:
                 continue
-            if hlc > ahead and not frame.tail:
+            anew = sent_headers is not None and "restamped" in sent_headers
+            if anew and blocked and not frame.tail:
+                assert sent_headers is not None
+                blocked.came_anew(entity, cls, sent_headers)
+            if (hlc > ahead or (blocked and not anew and entity in blocked)) and not frame.tail:
+                blocked.refuse(entity, origin, cls, oseq)
                 refused.append(oseq)
                 continue
             headers: Headers | None = sent_headers

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from littoral.edge.blocked import SPACE
 from littoral.edge.core import Lost
-from littoral.edge.inflow import SPACE
 from littoral.edge.ports import LinkLog
 from littoral.kernel import json
 from littoral.kernel.ids import NodeId, Origin

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from littoral.edge.bugs import report_bug
-from littoral.edge.conversation import Conversation, LinkParts
+from littoral.edge.conversation import Conversation
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkPeerError
 from littoral.edge.homes import Homes
 from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
+from littoral.edge.parts import LinkParts
 from littoral.edge.ports import Applies, AppliesTwins, Dialer, LinkLog
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
