@@ -51,6 +51,7 @@ class GroupCommit:
         "_flying",
         "_high",
         "_listeners",
+        "_looking",
         "_loop",
         "_next",
         "_on_abort",
@@ -90,7 +91,7 @@ class GroupCommit:
         self._floor = self._floor_committed = 0
         self._refusal: LittoralError | None = None
         self._probe_at_s = 0.0
-        self._probing = False
+        self._probing = self._looking = False
         self._armed = False
         self._closing = False
         self._flying: Pending | None = None
@@ -297,6 +298,8 @@ class GroupCommit:
         if not isinstance(self._refusal, LogBroken | LogClosed):
             self._refusal = error
             self._probe_at_s = self._clock.monotonic_s() + _PROBE_EVERY_S
+            if isinstance(error, LogFull):
+                self._keep_looking()
         for hook in self._on_abort:
             self._call_one(hook, error)
         self._waiters.failed(first, last, error)
@@ -329,6 +332,18 @@ class GroupCommit:
         self._look_for_room()
         # A new exception each time: a shared one would gather tracebacks without end.
         raise type(refusal)(refusal.message, hint=refusal.hint, **refusal.facts)
+
+    def _keep_looking(self) -> None:
+        """Look for room also while nobody writes, so that the first who does is not refused."""
+        if not self._looking:
+            self._looking = True
+            self._loop.call_later(_PROBE_EVERY_S, self._look_and_go_on)
+
+    def _look_and_go_on(self) -> None:
+        self._looking = False
+        if isinstance(self._refusal, LogFull):
+            self._look_for_room()
+            self._keep_looking()
 
     def _look_for_room(self) -> None:
         """After a full disk, look from time to time."""

@@ -1,14 +1,18 @@
 """What every store of the log does. Memory comes first: it is the specification that runs."""
 
+import errno
 import random
 from collections.abc import Callable
 from contextlib import contextmanager
 
+import apsw
 import pytest
 
+from littoral.kernel.ids import Origin
 from littoral.kernel.time import hlc_of
 from littoral.log import (
     Batch,
+    LogBroken,
     LogClosed,
     LogFull,
     LogInUse,
@@ -330,3 +334,59 @@ class TestExclusiveSqliteStore(TestSqliteStore):
         yield make
         for store in made:
             store.close()
+
+
+class OverQuota(apsw.VFS):
+    """Writes as the system does, until the quota is used up."""
+
+    def __init__(self, name):
+        self.used_up = self.sync_fails = False
+        super().__init__(name, "")
+
+    def xOpen(self, name, flags):  # noqa: N802  # apsw
+        return OverQuotaFile(self, name, flags)
+
+    def xGetLastError(self):  # noqa: N802  # calls
+        return (errno.EDQUOT, "Disk quota exceeded") if self.used_up or self.sync_fails else (0, "")
+
+
+class OverQuotaFile(apsw.VFSFile):
+    def __init__(self, vfs, name, flags):
+        self._vfs = vfs
+        super().__init__("", name, flags)
+
+    def xWrite(self, data, offset):  # noqa: N802  # them
+        if self._vfs.used_up:
+            error = apsw.IOError("quota")
+            error.extendedresult = apsw.SQLITE_IOERR_WRITE
+            raise error
+        super().xWrite(data, offset)
+
+    def xSync(self, flags):  # noqa: N802  # so
+        if self._vfs.sync_fails:
+            error = apsw.IOError("quota")
+            error.extendedresult = apsw.SQLITE_IOERR_FSYNC
+            raise error
+        super().xSync(flags)
+
+
+def test_a_used_up_quota_is_a_full_disk_unless_it_shows_in_a_sync(tmp_path):
+    vfs = OverQuota("over-quota")
+    store = SqliteStore(Directory(tmp_path / "log"), vfs="over-quota", exclusive=True)
+    store.open(origin=Origin("edge/" + "a" * 16))
+    try:
+        store.apply(batch(1))
+        vfs.used_up = True
+        with pytest.raises(LogFull, match="quota"):
+            store.apply(batch(2, value=NOISE))
+        vfs.used_up = False
+        store.probe()
+        store.apply(batch(3))
+        assert [r.seq for r in store.read(0, limit=9)] == [1, 3]
+        vfs.sync_fails = True
+        with pytest.raises(LogBroken):
+            store.apply(batch(4, value=NOISE))
+    finally:
+        vfs.sync_fails = False
+        store.close()
+        vfs.unregister()

@@ -427,3 +427,35 @@ def test_a_hook_that_raises_does_not_stop_the_commit(play):
         assert log.committed == 1 and isinstance(reported[0], ZeroDivisionError)
 
     play(scene)
+
+
+def test_room_is_found_while_nobody_writes(play):
+    """The first who writes after a full disk got room again is not refused."""
+
+    async def scene(world, log):
+        world.store.failure = FULL
+        world.add()
+        await world.turn()
+        assert log.statistics().refused
+        world.store.failure = None
+        world.clock.s += 5
+        log._look_and_go_on()
+        await world.turn()
+        await log.wait(world.add())
+        assert not log.statistics().refused
+
+    play(scene)
+
+
+def test_looking_for_room_ends_with_the_log(play):
+    async def scene(world, log):
+        world.store.failure = FULL
+        world.add()
+        await world.turn()
+        await log.close()
+        world.clock.s += 5
+        log._look_and_go_on()
+        assert not log._looking
+        assert not world.committer.waiting
+
+    play(scene)

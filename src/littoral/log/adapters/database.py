@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT
 
 import apsw
 
@@ -147,23 +148,25 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn SQLite's errors into the log's."""
+def translated(doing: str, connection: apsw.Connection | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into the log's; what the system said is asked of ``connection``."""
     try:
         yield
     except apsw.Error as e:
-        raise refusal_of(e, doing) from e
+        raise refusal_of(e, doing, 0 if connection is None else connection.system_errno) from e
     except OSError as e:
         raise LogBroken(f"{doing}: {e}.", hint="Look at the disk and the kernel's log.") from e
 
 
-def refusal_of(error: apsw.Error, doing: str) -> LittoralError:
+def refusal_of(error: apsw.Error, doing: str, system_errno: int = 0) -> LittoralError:
     """What an SQLite error means for the log."""
-    # A full disk shows up as FULL, or, when SQLite's shared memory cannot grow, as this I/O error.
+    # A full disk shows up as FULL, or, when SQLite's shared memory cannot grow, as this I/O error;
+    # a used up quota as a write that failed. A sync that failed is another matter, whatever the reason.
     extended = getattr(error, "extendedresult", 0)
-    if isinstance(error, apsw.FullError) or extended == apsw.SQLITE_IOERR_SHMSIZE:
+    over_quota = extended == apsw.SQLITE_IOERR_WRITE and system_errno == EDQUOT
+    if isinstance(error, apsw.FullError) or extended == apsw.SQLITE_IOERR_SHMSIZE or over_quota:
         return LogFull(
-            f"{doing}: the disk is full.",
+            f"{doing}: the {'quota is used up' if over_quota else 'disk is full'}.",
             hint="Make room, or lower the log's total budget; reading goes on meanwhile.",
         )
     return LogBroken(

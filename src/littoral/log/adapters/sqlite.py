@@ -283,7 +283,7 @@ class SqliteStore:
     def _guarded(self, doing: str) -> Iterator[None]:
         """Turn errors into the log's; if the content is wrong, have the next opening verify it all."""
         try:
-            with translated(doing):
+            with translated(doing, self._write):
                 yield
         except PageDamaged as e:
             self._suspect()
