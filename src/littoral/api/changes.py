@@ -16,7 +16,7 @@ from littoral.kernel.pointer import parse
 from littoral.log import Record
 from littoral.policy import READ
 from littoral.rql import Query
-from littoral.twin import Caller, Twins, protocol
+from littoral.twin import Caller, Twins, action_of, protocol
 from littoral.twin import fields as selectors
 from littoral.twin.protocol import ABSENT, Raw, Topic
 
@@ -55,7 +55,7 @@ class Change:
         self.record = record
         self.context = context
         self.thing_id = record.entity[len(THING) :]
-        self.action = ACTIONS[record.kind]
+        self.action = action_of(record) or ""
         self._values: dict[Visible, object] = {}
         self._extras: dict[tuple[str, Visible], dict[str, object] | None] = {}
         self.texts: dict[tuple[object, Visible], bytes | None] = {}

@@ -28,7 +28,7 @@ from littoral.twin.service import Twins
 from littoral.twin.staging import Step
 from littoral.twin.standing import Standing, Standings
 from littoral.twin.tags import KEPT_HEADER, etag_of
-from littoral.twin.watching import Change
+from littoral.twin.watching import Change, action_of
 
 __all__ = [
     "KEPT_HEADER",
@@ -54,6 +54,7 @@ __all__ = [
     "TwinStatistics",
     "Twins",
     "View",
+    "action_of",
     "etag_of",
     "policy_methods",
 ]

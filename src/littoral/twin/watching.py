@@ -28,6 +28,14 @@ ACTIONS: Mapping[str, str] = {
 """Kinds of records that are events, and what Ditto calls them."""
 
 
+def action_of(record: Record) -> str | None:
+    """What Ditto calls this change: a part that a PUT made is created; None if it is no change."""
+    action = ACTIONS.get(record.kind)
+    if action == "modified" and record.headers is not None and "created" in record.headers:
+        return "created"
+    return action
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """A change of a thing or policy, as one reader may see it."""
 
@@ -84,7 +92,7 @@ class Watching:
         return self._seen[who]
 
     def _cut(self, caller: Caller, record: Record) -> Change | None:
-        action = ACTIONS.get(record.kind)
+        action = action_of(record)
         if action is None:
             return None
         hot = self._engine.load(record.entity)

@@ -3,7 +3,7 @@
 import pytest
 
 from littoral.kernel.errors import LittoralError
-from littoral.twin import Caller, Conditions, TwinSettings
+from littoral.twin import Caller, Conditions, TwinSettings, action_of
 
 T = "org.littoral:pump"
 E = "thing:" + T
@@ -270,5 +270,26 @@ def test_a_thing_that_is_not_known_so_far_back_says_so(on_pump):
             with pytest.raises(LittoralError) as caught:
                 node.twins.policies.retrieve(node.ditto, "org.littoral:default", **more)
             assert caught.value.code == "policies:policy.history.notfound"
+
+    on_pump(main)
+
+
+def test_a_part_that_was_not_there_is_created(on_pump):
+    async def main(node):
+        for path, value, action in (
+            ("/attributes/new", 1, "created"),
+            ("/attributes/new", 2, "modified"),
+            ("/features/f", {}, "created"),
+            ("/features/f/properties", {"a": 1}, "created"),
+            ("/features/f/properties", {"a": 2}, "modified"),
+            ("/definition", "a:b:1", "created"),
+            ("/", PUMP, "modified"),
+        ):
+            node.twins.things.modify(node.ditto, T, path, value)
+            record = await last(node)
+            assert action_of(record) == action, path
+            assert node.twins.readable_change(node.ditto, record).action == action
+        node.twins.things.merge(node.ditto, T, "/attributes/other", 1)
+        assert action_of(await last(node)) == "merged"
 
     on_pump(main)
