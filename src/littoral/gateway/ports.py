@@ -78,8 +78,11 @@ class DeviceDoor(Protocol):
         """Keep bytes as they are; False: this message id is stored already."""
         ...
 
-    def protocol(self, payload: bytes) -> bytes | None:
-        """Carry out one Ditto Protocol message about the own thing; return its response."""
+    def protocol(self, payload: bytes, message_id: str | None = None) -> bytes | None:
+        """Carry out one Ditto Protocol message about the own thing; return its response.
+
+        A change that was made for this message id before is not made again.
+        """
         ...
 
 

@@ -4,6 +4,8 @@ A call writes into the log's open batch or raises; the caller acknowledges when 
 Nothing here makes a task, a future or a parsed document per message.
 """
 
+from dataclasses import replace
+
 import orjson
 
 from littoral.kernel.errors import InvalidJson, InvalidKey, TooLarge
@@ -204,8 +206,13 @@ class DeviceDoor:
             self._remember(hot, message_id)
         return True
 
-    def protocol(self, payload: bytes) -> bytes | None:
+    def protocol(self, payload: bytes, message_id: str | None = None) -> bytes | None:
         """Do one Ditto Protocol command on the device's own thing.
+
+        Args:
+            payload: one envelope.
+            message_id: the device's own number of the message; a change that was made for it
+                before is not made again.
 
         Returns:
             The response envelope, or None if none was asked for. Also refusals are answered so.
@@ -215,8 +222,18 @@ class DeviceDoor:
         """
         hot = self._hot
         if hot is None or hot.gone or not hot.exists:
-            self._enter()
-        return answer(self._things, self._caller, payload)
+            hot = self._enter()
+        if message_id is None:
+            return answer(self._things, self._caller, payload)[0]
+        _headers_of(message_id)
+        is_known = hot.ids is not None and message_id in hot.ids
+        caller = replace(self._caller, message_id=message_id)
+        response, changed = answer(self._things, caller, payload, is_known=is_known)
+        if is_known:
+            self._engine.duplicates += 1
+        elif changed:
+            self._remember(self._engine.load(self._entity), message_id)
+        return response
 
     # -- the slow side ------------------------------------------------------------------------
 

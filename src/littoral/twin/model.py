@@ -83,6 +83,8 @@ class Caller:
     """Its default subject, as others see it (``ditto-originator``); empty: the first by name."""
     claims: Mapping[str, object] | None = field(default=None, compare=False)
     """What its token says, if it came with one."""
+    message_id: str = field(default="", compare=False)
+    """A device's own number of the message that asks: kept with what is written for it."""
 
     @property
     def subject(self) -> str:

@@ -10,25 +10,44 @@ from littoral.twin.model import Caller, Conditions, IfEqual, Outcome
 from littoral.twin.protocol import ABSENT, Action, Command, UnknownSignal, UnsupportedHeader
 
 
-def answer(things: ThingCommands, caller: Caller, payload: bytes) -> bytes | None:
-    """Do the command in ``payload`` and return the response envelope, None if none is wanted.
+def answer(
+    things: ThingCommands, caller: Caller, payload: bytes, *, is_known: bool = False
+) -> tuple[bytes | None, bool]:
+    """Do the command in ``payload``.
 
     What it wrote is in the log's open batch; the response must not be sent before the commit.
+
+    Args:
+        things: to which it is done.
+        caller: the device.
+        payload: one envelope.
+        is_known: whether the message came before: a change that it asked for is not done again.
+
+    Returns:
+        The response envelope, None if none is wanted; and whether something was changed.
 
     Raises:
         LittoralError: the payload is no envelope at all. A command that is refused is answered
             with an error envelope instead.
     """
     envelope = protocol.parse_envelope(payload)
+    changes = False
     try:
-        status, value, etag = _do(things, caller, protocol.parse_command(envelope))
+        command = protocol.parse_command(envelope)
+        changes = command.action is not Action.RETRIEVE and not is_known
+        if changes or command.action is Action.RETRIEVE:
+            status, value, etag = _do(things, caller, command)
+        else:
+            # What it answered then is not known any more; that it was done is.
+            _check_own(caller, command)
+            status, value, etag = 204, ABSENT, ""
     except LittoralError as error:
         if not envelope.response_required:
             raise
-        return protocol.error_response(error, envelope)
+        return protocol.error_response(error, envelope), False
     if not envelope.response_required:
-        return None
-    return protocol.response(envelope, status, value, etag=etag or None)
+        return None, changes
+    return protocol.response(envelope, status, value, etag=etag or None), changes
 
 
 def _do(things: ThingCommands, caller: Caller, command: Command) -> tuple[int, object, str]:

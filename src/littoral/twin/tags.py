@@ -75,4 +75,6 @@ def headers_of(caller: Caller) -> dict[str, object]:
         headers["hops"] = caller.hops
     if caller.subjects:
         headers["by"] = caller.subject
+    if caller.message_id:
+        headers["id"] = caller.message_id
     return headers

@@ -102,7 +102,8 @@ class Stored:
         self.calls.append(("bulk", content_type, payload, device_time, message_id))
         return True
 
-    def protocol(self, payload) -> bytes | None:
+    def protocol(self, payload, message_id=None) -> bytes | None:
+        self.protocol_id = message_id
         self.calls.append(("protocol", payload))
         return self.response
 

@@ -402,3 +402,14 @@ def test_a_puback_asks_for_what_had_no_room(play):
         assert woken == ["org.acme:d1"]
 
     play(scene)
+
+
+def test_the_id_of_a_ditto_protocol_message_reaches_the_twin(play):
+    async def scene(world):
+        device = await world.connected()
+        envelope = b'{"topic":"org.acme/d1/things/twin/commands/modify","path":"/attributes/a"}'
+        kind = "application%2Fvnd.eclipse.ditto%2Bjson"
+        device.publish(f"event/?content-type={kind}&id=17", envelope, packet_id=1)
+        assert world.stored().protocol_id == "17"
+
+    play(scene)

@@ -374,7 +374,7 @@ class MqttConnection(Lifecycle):
         if route.mode == JSON and payload.lstrip()[:1] == b"{":
             self._door.telemetry(route.feature, payload, device_time, message_id, route.cls)
         elif route.mode == DITTO:
-            self._protocol(payload)
+            self._protocol(payload, message_id)
         else:
             self._door.bulk(
                 route.content_type,
@@ -393,8 +393,8 @@ class MqttConnection(Lifecycle):
                 hint="Connect with that device's credentials.",
             )
 
-    def _protocol(self, payload: bytes) -> None:
-        response = self._door.protocol(payload)
+    def _protocol(self, payload: bytes, message_id: str | None) -> None:
+        response = self._door.protocol(payload, message_id)
         if response is not None and self._subscriptions is not None:
             packet = self._subscriptions.protocol_packet(response)
             if packet:
