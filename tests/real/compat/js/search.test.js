@@ -47,10 +47,10 @@ test('pages follow a cursor and end', async () => {
   let cursor;
   do {
     const page = options().withPageSize(2).withSort('-attributes/n').withFields('thingId');
-    const answer = await search.search(cursor === undefined ? page : page.withCursor(cursor));
+    const answer = await search.search(cursor ? page.withCursor(cursor) : page);
     seen.push(...answer.items.map((one) => ids.indexOf(one.thingId)));
     cursor = answer.cursor;
-  } while (cursor !== undefined);
+  } while (cursor);
   assert.deepEqual(seen, [4, 3, 2, 1, 0]);
 });
 
