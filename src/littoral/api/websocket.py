@@ -9,7 +9,7 @@ from littoral.api.auth import Authenticator
 from littoral.api.commands import Commands
 from littoral.api.errors import RouteMissing
 from littoral.api.feeds import Feeds
-from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_WRITE_S
+from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_TURN_FRAMES, SOCKET_WRITE_S
 from littoral.api.parts import ApiParts
 from littoral.api.ports import Receive, Scope, Send
 from littoral.api.request import Request
@@ -186,6 +186,7 @@ async def _run(session: Session, receive: Receive, send: Send) -> None:
 
 async def _read(session: Session, receive: Receive) -> None:
     """Hand over each frame in the order of arrival; stop while too much of it is unanswered."""
+    turn = 0
     while not session.closing:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -198,6 +199,11 @@ async def _read(session: Session, receive: Receive) -> None:
         session.receive(text)
         if session.clogged:
             await session.wait_unclogged()
+        turn += 1
+        if turn == SOCKET_TURN_FRAMES:
+            # Others are to have their turn too, and commits are to be heard of as they end.
+            turn = 0
+            await asyncio.sleep(0)
 
 
 async def _write(session: Session, send: Send) -> None:
