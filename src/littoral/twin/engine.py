@@ -12,6 +12,7 @@ from littoral.kernel.errors import LittoralError
 from littoral.log import REPLAY_RECORDS_MAX, Headers, Log, Record, RecordClass
 from littoral.twin.core import state
 from littoral.twin.core.state import After, Hot
+from littoral.twin.errors import StateDamaged
 from littoral.twin.history import History, is_in_place
 from littoral.twin.model import (
     FLUSH_CHUNK_MIN,
@@ -200,7 +201,12 @@ class Engine:
         if record.kind in state.SILENT_KINDS or (headers is not None and "late" in headers):
             self.log.append_remote(record, 0, 0)
             return
-        hot = self.load(record.entity)
+        try:
+            hot = self.load(record.entity)
+        except StateDamaged:
+            # Kept, so that the link goes on and nothing is lost; it changes nothing here.
+            self.log.append_remote(record, 0, 0)
+            return
         before = hot.exists, hot.policy_id
         revision, prev = hot.revision + 1, hot.last_seq
         in_place = is_in_place(hot, record)
@@ -291,7 +297,10 @@ class Engine:
             entity = record.entity
             if not entity.startswith(_OWN) or (spared is not None and entity in spared):
                 continue
-            hot = self.load(entity)
+            try:
+                hot = self.load(entity)
+            except StateDamaged:
+                continue  # whoever asks for it is told; the others go on
             if record.headers is not None:
                 self._recall_id(hot, record)
             if not record.revision or record.seq <= hot.last_seq:

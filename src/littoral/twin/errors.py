@@ -181,6 +181,22 @@ class NotModified(OfPart):
     kind = Kind.PRECONDITION
 
 
+class StateDamaged(LittoralError):
+    """What is stored of a thing fails its checksum: the disk, not a program, has changed it.
+
+    The rest of the node goes on. The records are damaged on their own, or not: the log says so.
+    """
+
+    code = "things:thing.unavailable"
+    kind = Kind.UNAVAILABLE
+
+
+class PolicyDamaged(StateDamaged):
+    """What is stored of a policy fails its checksum; it grants nothing any more."""
+
+    code = "policies:policy.unavailable"
+
+
 class TooManyHops(LittoralError):
     """Functions answered one another too often; the chain is cut."""
 

@@ -1,5 +1,6 @@
 """Where policies are enforced: the enforcer of each thing, and the one question every door asks."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from littoral.policy import (
 )
 from littoral.twin.core.state import Hot, unpack
 from littoral.twin.engine import SPACE, Engine
+from littoral.twin.errors import StateDamaged
 from littoral.twin.model import Caller
 from littoral.twin.policy_index import PolicyIndex
 from littoral.twin.policy_settings import PolicySettings
@@ -94,7 +96,7 @@ class PolicyBook:
         """The policy as it is stored; None if there is none, or none that can be understood."""
         if policy_id in self._parsed:
             return self._parsed[policy_id]
-        found = parsed(self._engine.load("policy:" + policy_id))
+        found = self._read(policy_id)
         if len(self._parsed) >= PARSED_MAX:
             del self._parsed[next(iter(self._parsed))]
         self._parsed[policy_id] = found
@@ -117,7 +119,7 @@ class PolicyBook:
 
     def effective(self, policy_id: str) -> Effective | None:
         """What the policy comes to; None if there is none."""
-        policy = parsed(self._engine.load("policy:" + policy_id))
+        policy = self._read(policy_id)
         return None if policy is None else self.resolved(policy)
 
     def resolved(self, policy: Policy, *, shows: Shows | None = None) -> Effective:
@@ -145,9 +147,10 @@ class PolicyBook:
         after = prefix = "policy:"
         while rows := self._engine.log.scan(SPACE, prefix=prefix, after=after, limit=_SCAN):
             for entity, data in rows:
-                hot = self._engine.hot.get(entity) or unpack(entity, data)
-                if hot.exists:
-                    yield hot.id
+                with contextlib.suppress(StateDamaged):
+                    hot = self._engine.hot.get(entity) or unpack(entity, data)
+                    if hot.exists:
+                        yield hot.id
             after = rows[-1][0]
 
     # -- questions -------------------------------------------------------------------------------
@@ -261,13 +264,19 @@ class PolicyBook:
             oldest = iter(tuple(self._compiled))
             for _ in range(ENFORCERS_MAX // _SPARE):
                 self._forget(next(oldest))
-        policy = parsed(self._engine.load("policy:" + policy_id))
+        policy = self._read(policy_id)
         effective = None if policy is None else self.resolved(policy)
         found = _Compiled(policy_id, effective, self._clock.now_ms())
         self._compiled[policy_id] = found
         for one in found.depends_on:
             self._dependents.setdefault(one, set()).add(policy_id)
         return found
+
+    def _read(self, policy_id: str) -> Policy | None:
+        try:
+            return parsed(self._engine.load("policy:" + policy_id))
+        except StateDamaged:
+            return load_policy({}, policy_id=policy_id)  # it grants nothing
 
     def _narrow(self, found: _Compiled, namespace: str) -> Enforcer:
         assert found.by_namespace is not None

@@ -16,6 +16,7 @@ from littoral.twin.core.document import Document
 from littoral.twin.core.state import Hot, unpack
 from littoral.twin.door import DeviceDoor
 from littoral.twin.engine import SPACE, Engine
+from littoral.twin.errors import StateDamaged
 from littoral.twin.fields import Fields
 from littoral.twin.model import (
     HOT_ENTITIES_MAX,
@@ -238,7 +239,10 @@ class Twins:
 
     def _listed(self, entity: str, data: bytes) -> bool:
         hot = self.engine.hot.get(entity)
-        return hot.exists if hot is not None else unpack(entity, data).exists
+        try:
+            return hot.exists if hot is not None else unpack(entity, data).exists
+        except StateDamaged:
+            return True  # whoever reads it is told
 
     # -- policies -----------------------------------------------------------------------------
 

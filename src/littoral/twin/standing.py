@@ -1,9 +1,11 @@
 """Things as others copy them: the search index reads documents as bytes, not as answers."""
 
+import contextlib
 from typing import NamedTuple
 
 from littoral.twin.core.state import Hot, unpack
 from littoral.twin.engine import SPACE, Engine
+from littoral.twin.errors import StateDamaged
 
 _PREFIX = "thing:"
 
@@ -39,7 +41,11 @@ class Standings:
         """
         hot = self._engine.hot
         rows = self._engine.log.scan(SPACE, prefix=_PREFIX, after=_PREFIX + thing_id, limit=limit)
-        return [_standing(hot.get(entity) or unpack(entity, data)) for entity, data in rows]
+        found = []
+        for entity, data in rows:
+            with contextlib.suppress(StateDamaged):
+                found.append(_standing(hot.get(entity) or unpack(entity, data)))
+        return found
 
 
 def _standing(hot: Hot) -> Standing:

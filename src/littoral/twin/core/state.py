@@ -6,6 +6,7 @@ somebody reads or the state is written out: a message costs one `dict.update`, n
 """
 
 from collections.abc import Iterable, Mapping
+from zlib import crc32
 
 import msgspec
 import orjson
@@ -17,6 +18,7 @@ from littoral.twin.core import metadata
 from littoral.twin.core.conflict import stamp_of
 from littoral.twin.core.document import Document
 from littoral.twin.core.paths import coarsened, keys_of, lane_of, lanes_touched, mark
+from littoral.twin.errors import PolicyDamaged, StateDamaged
 from littoral.twin.model import LANES_MAX, MESSAGE_IDS_MAX
 
 Patch = dict[str, object]
@@ -367,13 +369,24 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Packed).decode
+_CHECKED = b"\xc1"
+"""Begins a state with a checksum; no MessagePack begins so. Older states have none."""
+
+
+def _checked(data: bytes) -> bytes:
+    if data[:1] != _CHECKED:
+        return data
+    packed = data[5:]
+    if crc32(packed).to_bytes(4, "big") != data[1:5]:
+        raise ValueError("it fails its checksum")
+    return packed
 
 
 def pack(hot: Hot) -> bytes:
     """``hot`` as stored in the state table and in snapshots."""
     if len(hot.lanes) > LANES_MAX:
         hot.lanes = coarsened(hot.lanes)
-    return _encode(
+    data = _encode(
         _Packed(
             hot.revision,
             hot.last_seq,
@@ -386,11 +399,18 @@ def pack(hot: Hot) -> bytes:
             None if hot.ids is None else list(hot.ids),
         )
     )
+    return _CHECKED + crc32(data).to_bytes(4, "big") + data
 
 
 def unpack(entity: str, data: bytes) -> Hot:
-    """Inverse of `pack`."""
-    packed = _decode(data)
+    """Inverse of `pack`; raise `StateDamaged` if ``data`` is not what was packed."""
+    try:
+        packed = _decode(_checked(data))
+    except (ValueError, msgspec.DecodeError) as e:
+        damaged = PolicyDamaged if entity.startswith("policy:") else StateDamaged
+        raise damaged(
+            f"what is stored of {entity} is damaged: {e}.", hint="Restore the node from a backup."
+        ) from e
     hot = Hot(entity)
     hot.revision, hot.last_seq = packed.revision, packed.last_seq
     hot.created_ms, hot.modified_ms = packed.created_ms, packed.modified_ms
