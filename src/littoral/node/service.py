@@ -66,7 +66,7 @@ class Node:
         )
         self.router = Router(self.log)
         self.inbox = Inbox(clock)
-        self.mailbox = Mailbox(self.log, self.inbox, clock, entropy)
+        self.mailbox = Mailbox(self.log, self.inbox, clock, entropy, is_gone=self._is_gone)
         self.acks = Acknowledgements()
         self.live = LiveChannel()
         self.mqtt = MqttDoor(
@@ -87,6 +87,11 @@ class Node:
         self.search = _search(self, ports)
         self.not_ready: str | None = "the node is starting."
         self.http: Door = build_app(_api_parts(self, ports))
+
+    def _is_gone(self, thing_id: str) -> bool:
+        """Whether there was such a thing, and is none any more."""
+        # Records of one that is only being made may come in before it is: it has no policy yet.
+        return not self.twins.exists(thing_id) and bool(self.twins.policy_of(thing_id))
 
     def why_not_ready(self) -> str | None:
         """Starting, stopping, or a log that takes nothing: it still answers reads."""
