@@ -125,12 +125,15 @@ def _messages() -> tuple[dict[str, Json], list[str], list[str]]:
     for name, parameters in CONTROLS.items():
         for verb in ("START", "STOP"):
             word = f"{verb}-SEND-{name}"
-            more = f"; parameters: {parameters}" if verb == "START" else ""
-            messages[word] = _control(word, f"{word.replace('-', ' ').lower()}{more}")
-            messages[f"{word}.ACK"] = _control(f"{word}:ACK", f"{word} was understood", exact=True)
+            what = name.replace("-", " ").lower()
+            more = f"Send me {what}; parameters: {parameters}." if verb == "START" else ""
+            messages[word] = _control(word, more or f"Send me no more {what}.")
+            messages[f"{word}.ACK"] = _control(f"{word}:ACK", f"{word} was understood.", exact=True)
             received.append(word)
             sent.append(f"{word}.ACK")
-    messages["JWT-TOKEN"] = _control("JWT-TOKEN", "a newer token: jwtToken=…; it is not answered")
+    messages["JWT-TOKEN"] = _control(
+        "JWT-TOKEN", "A newer token of the same user, as jwtToken; it is not answered."
+    )
     received.append("JWT-TOKEN")
     for name, summary, who, example in _SIGNALS:
         messages[name] = {

@@ -163,16 +163,18 @@ def _messages() -> Iterator[Operation]:
 def operations() -> Iterator[Operation]:
     """Every operation on things."""
     yield from _things()
-    yield from _part(f"{THING}/policyId", "the id of its policy", "PolicyId",
+    yield from _part(f"{THING}/policyId", "a thing's policy id", "PolicyId",
                      methods="GET PUT PATCH")  # fmt: skip
-    yield from _part(f"{THING}/definition", "its definition", "Definition")
-    yield from _part(f"{THING}/attributes", "all attributes", "Attributes", fields=True)
+    yield from _part(f"{THING}/definition", "a thing's definition", "Definition")
+    yield from _part(f"{THING}/attributes", "all attributes of a thing", "Attributes", fields=True)
     yield from _part(f"{THING}/attributes/{{attributePath}}", "an attribute", "Json")
-    yield from _part(f"{THING}/features", "all features", "Features", fields=True)
+    yield from _part(f"{THING}/features", "all features of a thing", "Features", fields=True)
     yield from _part(FEATURE, "a feature", "Feature", fields=True)
     yield from _part(f"{FEATURE}/definition", "a feature's definition", "FeatureDefinition")
     for name, words in (("properties", "properties"), ("desiredProperties", "desired properties")):
-        yield from _part(f"{FEATURE}/{name}", f"all {words}", "Properties", fields=True)
+        yield from _part(
+            f"{FEATURE}/{name}", f"all {words} of a feature", "Properties", fields=True
+        )
         noun = f"a {words.removesuffix('ies')}y"
         yield from _part(f"{FEATURE}/{name}/{{propertyPath}}", noun, "Json")
     yield from _messages()
