@@ -9,6 +9,7 @@ from littoral.api.answers import NDJSON, Answer, Stream, empty_answer, json_answ
 from littoral.api.apikeys import ApiKeyRoutes
 from littoral.api.apply import Applier
 from littoral.api.auth import caller_of, require_admin
+from littoral.api.beyond.routes import NAMES, BeyondRoutes
 from littoral.api.errors import InvalidManifest, MethodNotAllowed, RouteMissing
 from littoral.api.mailbox import MailboxRoutes
 from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX, SCAN_IDS_MAX
@@ -43,6 +44,7 @@ class ManagementRoutes:
         self._applier = Applier(parts)
         self._api_keys = ApiKeyRoutes(parts)
         self._users = UserRoutes(parts)
+        self._beyond = BeyondRoutes(parts)
         self._mailbox = MailboxRoutes(parts)
 
     async def handle(
@@ -59,6 +61,8 @@ class ManagementRoutes:
                 _only(request, "POST")
                 require_admin(identity)
                 return await self._issue_token(request)
+            case (name, *_) if name in NAMES:
+                return await self._beyond.handle(request, caller_of(identity), rest)
             case ("apikeys", *below):
                 require_admin(identity)
                 return await self._api_keys.handle(request, tuple(below))

@@ -109,3 +109,17 @@ def test_a_search_is_explained(on_node):
         assert told["plan"]
 
     on_node(main)
+
+
+def test_searching_by_place_is_beyond_ditto(on_node):
+    async def main(node):
+        place = {"lat": 48.1, "lon": 11.5}
+        body = {"policyId": "org.littoral:default", "attributes": {"place": place}}
+        await node.twins.modify(node.admin, "org.littoral:munich", "/", body)
+        near = "search/things?filter=withindistance(attributes/place,48.2,11.5,20000)"
+        found = await node.call("GET", f"/api/littoral/v1/{near}")
+        assert [one["thingId"] for one in found.json["items"]] == ["org.littoral:munich"]
+        refused = await node.call("GET", f"/api/2/{near}")
+        assert (refused.status, refused.code) == (400, "rql.expression.invalid")
+
+    on_node(main)

@@ -6,9 +6,10 @@ import msgspec
 
 from littoral.api.answers import Answer, json_answer
 from littoral.api.beyond.bodies import filter_of, namespaces_of, read_body
-from littoral.api.errors import InvalidBody, SearchMissing
+from littoral.api.errors import InvalidBody
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.api.search import searching
 from littoral.search import GROUP_PATHS_MAX, METRICS_MAX, Figure, Metric, SearchQuery
 from littoral.twin import Caller
 
@@ -46,9 +47,7 @@ class AggregateRoutes:
         Raises:
             InvalidBody, InvalidExpression, InvalidNamespaces, QueryTimeExceeded, SearchMissing.
         """
-        search = self._parts.search
-        if search is None:
-            raise SearchMissing("this node keeps no search index.", hint="Ask the cloud's node.")
+        search = searching(self._parts.search)
         body = await read_body(request, AggregateBody, "an aggregation")
         metrics = tuple(_metric(one) for one in body.metrics)
         if len({one.name for one in metrics}) < len(metrics):

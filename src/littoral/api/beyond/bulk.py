@@ -9,9 +9,10 @@ import msgspec
 from littoral.api.answers import NDJSON, Answer, Stream, json_answer
 from littoral.api.beyond.bodies import filter_of, namespaces_of, read_body
 from littoral.api.beyond.model import BULK_ERRORS_MAX, BULK_PAGE, BULK_SAMPLE
-from littoral.api.errors import InvalidBody, SearchMissing
+from littoral.api.errors import InvalidBody
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.api.search import searching
 from littoral.api.signals import parse_headers
 from littoral.eventing import SignalContext
 from littoral.kernel import json
@@ -109,8 +110,7 @@ class BulkRoutes:
         Raises:
             InvalidBody, InvalidExpression, InvalidNamespaces, UnknownPath, SearchMissing.
         """
-        if self._parts.search is None:
-            raise SearchMissing("this node keeps no search index.", hint="Ask the cloud's node.")
+        searching(self._parts.search)
         body = await read_body(request, BulkBody, "a bulk")
         if not body.filter:
             raise InvalidBody("a bulk has a filter.", hint="exists(thingId) finds all things.")
@@ -136,8 +136,7 @@ class BulkRoutes:
         self, caller: Caller, query: SearchQuery, step: Step, report: Report, *, stop: int
     ) -> AsyncIterator[None]:
         """Do page after page; yields after each that is durable."""
-        search, log = self._parts.search, self._parts.log
-        assert search is not None
+        search, log = searching(self._parts.search), self._parts.log
         cursor: str | None = None
         while True:
             options = Options(size=BULK_PAGE, cursor=cursor)

@@ -6,9 +6,10 @@ import msgspec
 
 from littoral.api.answers import Answer, json_answer
 from littoral.api.beyond.bodies import filter_of, read_body
-from littoral.api.errors import InvalidBody, SearchMissing
+from littoral.api.errors import InvalidBody
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.api.search import searching
 from littoral.kernel import wire
 from littoral.kernel.errors import Forbidden
 from littoral.kernel.ids import Subject, namespace_of, parse_policy_id, parse_thing_id
@@ -78,9 +79,7 @@ class Explain:
         Raises:
             InvalidExpression, InvalidOption, InvalidNamespaces, SearchMissing.
         """
-        search = self._parts.search
-        if search is None:
-            raise SearchMissing("this node keeps no search index.", hint="Ask the cloud's node.")
+        search = searching(self._parts.search)
         query = SearchQuery(
             filter_of(request.query.get("filter")),
             parse_namespaces(request.query.get("namespaces")),

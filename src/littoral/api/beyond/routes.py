@@ -8,9 +8,10 @@ from littoral.api.beyond.transactions import TransactionRoutes
 from littoral.api.errors import MethodNotAllowed, RouteMissing
 from littoral.api.parts import ApiParts
 from littoral.api.request import Request
+from littoral.api.search import SearchRoutes
 from littoral.twin import Caller
 
-NAMES = ("aggregate", "bulk", "explain", "transactions")
+NAMES = ("aggregate", "bulk", "explain", "search", "transactions")
 
 
 class BeyondRoutes:
@@ -20,6 +21,7 @@ class BeyondRoutes:
         self._aggregate = AggregateRoutes(parts)
         self._bulk = BulkRoutes(parts)
         self._explain = Explain(parts)
+        self._search = SearchRoutes(parts, extended=True)
         self._transactions = TransactionRoutes(parts)
 
     async def handle(
@@ -39,6 +41,8 @@ class BeyondRoutes:
             case ("explain", "search"):
                 _only(request, "GET", "HEAD")
                 return await self._explain.search(request, caller)
+            case ("search", *below):
+                return await self._search.handle(request, caller, tuple(below))
             case ("transactions",):
                 _only(request, "POST")
                 return await self._transactions.run(request, caller)

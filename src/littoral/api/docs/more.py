@@ -10,7 +10,11 @@ _REFUSALS = (*READ_REFUSALS, 403, 413, 415)
 
 def operations() -> Iterator[Operation]:
     """Every operation on none of things and policies."""
-    yield from _search()
+    yield from _search("/api/2", "Search")
+    yield from _search(
+        "/api/littoral/v1", "Beyond Ditto",
+        " Filters may use `withinbox` and `withindistance` on `{lat, lon}` objects.",
+    )  # fmt: skip
     yield Operation(
         "GET", "/api/2/whoami", "Permissions", "Under which subjects am I known?",
         {200: Reply("WhoAmI")}, refusals=READ_REFUSALS,
@@ -37,29 +41,29 @@ def operations() -> Iterator[Operation]:
     )  # fmt: skip
 
 
-def _search() -> Iterator[Operation]:
+def _search(base: str, tag: str, more: str = "") -> Iterator[Operation]:
     found = {200: Reply("SearchResult")}
     counted = {200: Reply("Count")}
     text = (
         "Finds what was committed before the request came, and only what you may read. Without "
-        "`filter`: everything."
+        f"`filter`: everything.{more}"
     )
     yield Operation(
-        "GET", "/api/2/search/things", "Search", "Find things",
+        "GET", f"{base}/search/things", tag, "Find things",
         {200: Reply("SearchResult", ("application/json", "text/event-stream"))},
         ("filter", "namespaces", "fields", "option", "timeout", "last-event-id"),
         refusals=_REFUSALS,
         text=f"{text} With `Accept: text/event-stream`: a hit per event.",
     )  # fmt: skip
     yield Operation(
-        "POST", "/api/2/search/things", "Search", "Find things, with a long query", found,
+        "POST", f"{base}/search/things", tag, "Find things, with a long query", found,
         ("timeout",), Body("SearchForm", (_FORM,), required=False), _REFUSALS, text,
     )  # fmt: skip
     yield Operation(
-        "GET", "/api/2/search/things/count", "Search", "Count things", counted,
+        "GET", f"{base}/search/things/count", tag, "Count things", counted,
         ("filter", "namespaces", "timeout"), refusals=_REFUSALS, text=text,
     )  # fmt: skip
     yield Operation(
-        "POST", "/api/2/search/things/count", "Search", "Count things, with a long query", counted,
+        "POST", f"{base}/search/things/count", tag, "Count things, with a long query", counted,
         ("timeout",), Body("CountForm", (_FORM,), required=False), _REFUSALS, text,
     )  # fmt: skip
