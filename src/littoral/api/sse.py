@@ -84,6 +84,16 @@ class ThingShape:
         return b"data:%s\n\n" % json.encode(shown)
 
 
+class _Heartbeat:
+    """An empty event."""
+
+    def text(self) -> bytes:
+        return HEARTBEAT
+
+
+_BEAT = _Heartbeat()
+
+
 class EventStream:
     """One reader's buffer, and what is written to it until it leaves or is ended."""
 
@@ -93,6 +103,7 @@ class EventStream:
         self.watching: list[Watching] = []
         self._streams = streams
         self._queue: BoundedQueue[Piece] = BoundedQueue(_weight, items_max=STREAM_RECORDS_MAX)
+        self._timer: asyncio.TimerHandle | None = None
 
     def put(self, pieces: Sequence[Piece]) -> None:
         """Buffer what is to be written; the oldest goes if there is no room."""
@@ -112,13 +123,9 @@ class EventStream:
         queue = self._queue
         try:
             yield HEARTBEAT
+            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
             while not queue.closed:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_S):
-                        taken = await queue.take()
-                except TimeoutError:
-                    yield HEARTBEAT
-                    continue
+                taken = await queue.take()
                 if taken.dropped:
                     # It must know that it has to read the things again.
                     yield b": dropped %d changes\n\n" % taken.dropped
@@ -127,8 +134,19 @@ class EventStream:
                 if texts:
                     yield b"".join(texts)
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             self.leave()
             self._streams.left(self)
+
+    def _beat(self) -> None:
+        """Let the reader know every second that the stream lives, if it has nothing else to read.
+
+        A timer of its own: one around each wait would cost as much as the event that ends it.
+        """
+        if not len(self._queue):
+            self._queue.put((_BEAT,))
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
 
 
 class ChangeStream(EventStream):

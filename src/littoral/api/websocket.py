@@ -164,18 +164,55 @@ class SocketRoutes:
         )
 
 
+class _Patience:
+    """Ends a writer whose peer takes nothing; a timer for each write would cost more than it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.since_s: float | None = None
+        """When the write that is being waited for began."""
+        self.is_over = False
+
+    def watch(self, writer: asyncio.Task[None]) -> None:
+        """Look at ``writer`` from time to time."""
+        self._writer = writer
+        self._timer = self._loop.call_later(SOCKET_WRITE_S / 2, self._look)
+
+    def _look(self) -> None:
+        assert self._writer is not None
+        if self.since_s is not None and self._loop.time() - self.since_s >= SOCKET_WRITE_S:
+            self.is_over = True
+            self._writer.cancel()
+        else:
+            self._timer = self._loop.call_later(SOCKET_WRITE_S / 2, self._look)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def begin(self) -> None:
+        """A write begins."""
+        self.since_s = self._loop.time()
+
+
 async def _run(session: Session, receive: Receive, send: Send) -> None:
     code: int | None = None
+    patience = _Patience()
     try:
         async with asyncio.TaskGroup() as tasks:
             session.begin(tasks.create_task)
-            tasks.create_task(_write(session, send))
+            patience.watch(tasks.create_task(_write(session, send, patience)))
             await _read(session, receive)
     except* _SessionOver as over:
         code = next((e.code for e in over.exceptions if isinstance(e, _SessionOver)), None)
     except* Exception:
         _logger.exception("a WebSocket session failed")
         code = _FAILED
+    finally:
+        patience.close()
     if code is not None:
         try:
             async with asyncio.timeout(SOCKET_GOODBYE_S):
@@ -206,18 +243,20 @@ async def _read(session: Session, receive: Receive) -> None:
             await asyncio.sleep(0)
 
 
-async def _write(session: Session, send: Send) -> None:
-    while (frames := session.take()) is not None:
-        if not frames:
-            await session.wait_outgoing()
-            continue
-        try:
-            async with asyncio.timeout(SOCKET_WRITE_S):
-                for frame in frames:
-                    await send({"type": "websocket.send", "text": frame.decode()})
-        except TimeoutError:
-            # It takes nothing: keeping it would keep its buffers for ever.
-            raise _SessionOver(_GOING_AWAY) from None
+async def _write(session: Session, send: Send, patience: _Patience) -> None:
+    try:
+        while (frames := session.take()) is not None:
+            if not frames:
+                await session.wait_outgoing()
+                continue
+            patience.begin()
+            for frame in frames:
+                await send({"type": "websocket.send", "text": frame.decode()})
+            patience.since_s = None
+    except asyncio.CancelledError:
+        if not patience.is_over:
+            raise
+        # It takes nothing: keeping it would keep its buffers for ever.
     raise _SessionOver(_GOING_AWAY)
 
 
