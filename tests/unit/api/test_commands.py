@@ -522,3 +522,16 @@ def test_what_a_device_shows_of_hidden_parts_only_is_not_there(on_node):
         assert (read.status, read.code) == (404, "things:thing.notfound")
 
     on_node(main)
+
+
+def test_a_search_after_search_persisted_finds_the_change(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        headers = {"requested-acks": "search-persisted"}
+        answer = await node.call("PUT", T + "/attributes/model", "P7", headers=headers)
+        assert answer.status == 204
+        assert answer.json["search-persisted"]["status"] == 204
+        found = await node.call("GET", '/api/2/search/things?filter=eq(attributes/model,"P7")')
+        assert [thing["thingId"] for thing in found.json["items"]] == [THING]
+
+    on_node(main)
