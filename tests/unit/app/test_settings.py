@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from littoral.app.settings import InvalidSetting, load, names
@@ -75,3 +77,24 @@ def test_a_wrong_setting_is_told_with_its_source(found, given, parts):
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(InvalidSetting, match="cannot be read"):
         load({}, file=tmp_path / "nothing.toml", environment={})
+
+
+ISSUER = {"issuers": ["sso.example.com"], "subjects": ["{{ jwt:email }}"]}
+
+
+def test_a_table_with_keys_of_the_users_choice_is_toml_or_json(found):
+    text = '[auth.issuers.plant]\nissuers = ["sso.example.com"]\nsubjects = ["{{ jwt:email }}"]\n'
+    by_file, settings = found(text=text)
+    by_environment, _ = found(environment={"LITTORAL_AUTH__ISSUERS": json.dumps({"plant": ISSUER})})
+    assert by_file.auth == by_environment.auth
+    assert by_file.auth.issuers["plant"].subjects == ("{{ jwt:email }}",)
+    assert settings["auth.issuers"][1] == "node.toml"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nonsense", '{"plant": 1}', '{"plant": {"issuer": "x"}}', '{"plant": {"issuers": "x"}}'],
+)
+def test_a_table_that_makes_no_sense_names_its_variable(found, text):
+    with pytest.raises(InvalidSetting, match="LITTORAL_AUTH__ISSUERS"):
+        found(environment={"LITTORAL_AUTH__ISSUERS": text})
