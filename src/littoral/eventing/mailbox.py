@@ -6,6 +6,7 @@ Beyond Eclipse Ditto, which has no delivery to devices that are not connected.
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 
 from littoral.eventing.errors import InvalidMailbox, MailboxFull, MailMissing
@@ -55,8 +56,26 @@ class Mailbox:
     time, by the wall clock; a receiver gets the messages of a thing in the order of their ids.
     """
 
-    def __init__(self, log: MailLog, inbox: Inbox, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        log: MailLog,
+        inbox: Inbox,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        is_gone: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Read what is kept.
+
+        Args:
+            log: keeps it.
+            inbox: knows who is there.
+            clock: whose wall time ends a message's life.
+            entropy: makes ids that nobody guesses.
+            is_gone: whether a thing was deleted: what is kept for it is not for the next of its name.
+        """
         self._log = log
+        self._is_gone = is_gone
         self._inbox = inbox
         self._clock = clock
         self._shelf = Shelf(log, entropy)
@@ -239,6 +258,11 @@ class Mailbox:
         self._stuck.pop(thing_id, None)
         items = self._shelf.of(thing_id)
         if not items:
+            return
+        if self._is_gone(thing_id):
+            for item in items:
+                self._shelf.finish(item, "mailbox.cancelled")
+                self._cancelled += 1
             return
         for attachment in self._inbox.candidates(Message(thing_id, items[0].shown.subject)):
             for item in items:

@@ -169,3 +169,23 @@ def test_a_message_in_the_cloud_waits_out_a_cut_cable_and_a_killed_site(world):
 
 async def _is_empty(world, node):
     return await kept(world, node) == []
+
+
+def test_what_is_kept_for_a_thing_goes_with_the_thing(world):
+    async def scenario():
+        cloud = world.cloud()
+        await with_thing(world, cloud)
+        assert (await send(world, cloud, "old")).status_code == 202
+        answer = await world.request(cloud, "DELETE", f"/api/2/things/{THING}")
+        assert answer.status_code == 204
+        source = world.Counting()
+        device = world.device(cloud, "d1", source=source)
+        async with world.connected([device]):
+            device.publish()
+            await world.drained([device])
+            assert await kept(world, cloud) == []
+            answer = await send(world, cloud, "new", wait="5")
+            assert answer.status_code == 200
+        assert [name for name, _ in source.commands] == ["new"]
+
+    world.play(scenario)

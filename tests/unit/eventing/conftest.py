@@ -139,7 +139,10 @@ class Postal:
         self.records: list[Record] = []
         self.log.listen(self.records.extend)
         self.inbox = Inbox(self.clock)
-        self.mailbox = Mailbox(self.log, self.inbox, self.clock, self.entropy)
+        self.gone: set[str] = set()
+        self.mailbox = Mailbox(
+            self.log, self.inbox, self.clock, self.entropy, is_gone=self.gone.__contains__
+        )
         self.device = Device
 
     async def restart(self) -> "Postal":

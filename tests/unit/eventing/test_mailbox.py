@@ -351,6 +351,20 @@ def test_who_is_attached_twice_gets_a_message_once(on_mailbox):
     on_mailbox(main)
 
 
+def test_what_is_kept_for_a_thing_that_was_deleted_is_not_for_the_next_of_its_name(on_mailbox):
+    async def main(postal):
+        await send(postal, ASK)
+        postal.gone.add(THING)
+        await asyncio.sleep(61)
+        assert postal.kinds == ["mailbox.kept", "mailbox.cancelled"]
+        await send(postal, ASK)
+        postal.inbox.attach(THING, device := postal.device())
+        await turn()
+        assert device.got == [] and postal.mailbox.of(THING) == []
+
+    on_mailbox(main)
+
+
 def test_the_sender_itself_does_not_get_its_message(on_mailbox):
     async def main(postal):
         session = postal.device(reply=OK)
