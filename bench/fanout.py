@@ -58,12 +58,21 @@ class Subscriber(asyncio.Protocol):
 
 
 class Writer(asyncio.Protocol):
-    """One connection of HTTP for the changes."""
+    """One connection of HTTP for the changes; notes how long each PUT itself takes."""
+
+    def __init__(self):
+        self.latencies_ms, self.sent_at = [], None
 
     def connection_made(self, transport):
         self.transport = transport
 
+    def data_received(self, data):
+        if self.sent_at is not None:
+            self.latencies_ms.append((perf_counter() - self.sent_at) * 1000)
+            self.sent_at = None
+
     def put(self, number):
+        self.sent_at = perf_counter()
         body = b"%d" % number
         self.transport.write(
             b"PUT %s/features/meter/properties/power HTTP/1.1\r\nHost: b\r\n"
@@ -112,11 +121,14 @@ async def load(port, kind, count, changes):
         if number in sent_at:
             last[number] = max(last.get(number, 0), (at - sent_at[number]) * 1000)
     found, slowest = quantiles(latencies), quantiles(list(last.values()))
+    puts = quantiles(writer.latencies_ms)
     result = {
         "count": len(latencies),
         "p50": found.p50,
         "p99": found.p99,
         "last_p50": slowest.p50,
+        "put_p50": puts.p50,
+        "put_p99": puts.p99,
         "cpu": process_time() - cpu_s,
     }
     print(json.dumps(result), flush=True)
@@ -133,7 +145,8 @@ def measure(node, kind, count, changes):
         cpu_ms = (cpu_seconds(node.pid) - before) * 1000 / changes
     detail = (
         f"{result['count']} of {count * changes} deliveries, p50 {result['p50']} ms, slowest of a "
-        f"change p50 {result['last_p50']} ms; node {cpu_ms:.1f} ms of processor time a change, "
+        f"change p50 {result['last_p50']} ms; the PUT's own answer p50 {result['put_p50']} ms, "
+        f"p99 {result['put_p99']} ms; node {cpu_ms:.1f} ms of processor time a change, "
         f"load {result['cpu'] * 1000 / changes:.1f} ms"
     )
     name = f"one change to {count} subscribers, {kind}, p99"
