@@ -3,6 +3,8 @@
 Functions take a document as parsed JSON and may change it in place; they return the result.
 """
 
+from typing import Any
+
 from littoral.kernel.errors import InvalidJson
 from littoral.kernel.limits import JSON_DEPTH_MAX
 
@@ -77,14 +79,15 @@ def strip_nulls(value: object) -> object:
 
 def check_depth(value: object, limit: int = JSON_DEPTH_MAX) -> None:
     """Raise `InvalidJson` if ``value`` nests deeper than ``limit``; never recurses itself."""
-    level: list[object] = [value]
-    for _ in range(limit + 1):
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        if not level:
+            return
         level = [
             child
             for node in level
-            if isinstance(node, dict | list)
             for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
         ]
-        if not level:
-            return
-    raise InvalidJson(f"the document nests deeper than {limit} levels.", hint="Flatten it.")
+    if level:
+        raise InvalidJson(f"the document nests deeper than {limit} levels.", hint="Flatten it.")

@@ -430,7 +430,7 @@ def _is_small(hot: Hot, change: _Change, headers: Mapping[str, object], size: in
     return (
         hot.doc is not None
         and len(hot.doc) + hot.pending_bytes + size < THING_BYTES_MAX
-        and state.is_patch(change.kind, change.keys, change.value)
+        and state.lane_patch(change.kind, change.keys, change.value) is not None
         and metadata.PUT_HEADER not in headers
         and metadata.DELETE_HEADER not in headers
     )

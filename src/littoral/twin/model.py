@@ -56,6 +56,9 @@ MODIFICATIONS_WAITING_MAX = 4096
 METADATA_BYTES_MAX = 6 * 1024
 """Pointers and values of metadata that one command puts or deletes."""
 
+KEYS_KNOWN_MAX = 16_384
+"""Keys of objects that are remembered as allowed; more are looked at again."""
+
 HISTORY_CHUNK_RECORDS = 256
 """Revisions that a stream of history reads at a time."""
 

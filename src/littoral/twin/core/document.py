@@ -1,8 +1,9 @@
 """What a thing's document may look like, and what one command makes of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from littoral.kernel import merge, pointer
 from littoral.kernel.errors import InvalidId, InvalidKey, LittoralError
@@ -16,9 +17,14 @@ from littoral.twin.errors import (
     NotFound,
     PolicyIdNotDeletable,
 )
+from littoral.twin.model import KEYS_KNOWN_MAX
 
 Keys = tuple[str, ...]
 Document = dict[str, object]
+
+_KNOWN_CHARS = 64
+_known: set[str] = set()
+"""Keys that were allowed: the same few come again and again, and one look asks for all of them."""
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 
@@ -89,15 +95,21 @@ def _check_place(keys: Keys) -> bool:
 
 def check_keys(value: object) -> None:
     """Raise `InvalidKey` if an object anywhere in ``value`` has a key that Ditto forbids."""
-    level = [value]
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
     while level:
         node = level.pop()
+        children: Iterable[object]
         if isinstance(node, dict):
-            for key in node:
-                pointer.check_key(key)
-            level.extend(node.values())
-        elif isinstance(node, list):
-            level.extend(node)
+            if not _known.issuperset(node):
+                for key in node:
+                    pointer.check_key(key)
+                if len(_known) > KEYS_KNOWN_MAX:
+                    _known.clear()
+                _known.update(key for key in node if len(key) <= _KNOWN_CHARS)
+            children = node.values()
+        else:
+            children = node
+        level += [child for child in children if isinstance(child, dict | list)]
 
 
 def _check_object(name: str, value: object) -> None:

@@ -194,13 +194,10 @@ def apply(hot: Hot, record: Record, after: After | None = None) -> None:
         _note(hot, record, touched_by(record), existed=existed)
         return
     value = json.decode(record.value) if record.value else None
-    if (
-        hot.doc is not None
-        and is_patch(record.kind, keys, value)
-        and (headers is None or metadata.change_in(headers) is None)
-    ):
-        lane = lane_of(keys)
-        hot.accumulate(lane, _patch_of(keys, value), len(record.value))
+    held = None if hot.doc is None else lane_patch(record.kind, keys, value)
+    if held is not None and (headers is None or metadata.change_in(headers) is None):
+        lane, patch = held
+        hot.accumulate(lane, patch, len(record.value))
         hot.lanes[lane] = record.hlc
         hot.revision, hot.last_seq = record.revision, record.seq
         hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
@@ -219,32 +216,35 @@ def _note(hot: Hot, record: Record, touched: Iterable[str], *, existed: bool) ->
     hot.modified_ms = max(hot.modified_ms, ms_of(record.hlc))
 
 
-def is_patch(kind: str, keys: tuple[str, ...], value: object) -> bool:
-    """Whether a record is held as a merge patch on one lane until somebody reads.
+def lane_patch(kind: str, keys: tuple[str, ...], value: object) -> tuple[str, Patch] | None:
+    """A record as a merge patch on one lane, and that lane; None if it is none.
 
-    To replace one property by what is no object is to merge it.
+    Such a record is held until somebody reads. To replace one property by what is no object is to
+    merge it; a patch of a whole thing that leads to one lane only is a patch of that lane.
     """
-    if value is None or not keys:
-        return False
-    depth = _DEPTH.get(keys[0], 99)
-    if kind == "thing.merged" and value.__class__ is dict:
-        return len(keys) >= depth
-    return len(keys) > depth and value.__class__ is not dict and kind in _PATCHES
-
-
-_DEPTH = {"attributes": 1, "features": 3}
-"""How long the path of a lane is."""
-
-_PATCHES = frozenset(("thing.merged", "thing.modified"))
-
-
-def _patch_of(keys: tuple[str, ...], value: object) -> Patch:
-    """What is to be merged into the lane of a record that `is_patch`."""
+    if kind == "thing.merged":
+        while value.__class__ is dict and len(keys) < 3 and keys[:1] != _ATTRIBUTES:
+            assert isinstance(value, dict)
+            if len(value) != 1:
+                return None
+            ((key, value),) = value.items()
+            keys = (*keys, key)
+    elif kind != "thing.modified" or value.__class__ is dict:
+        return None
+    depth = _DEPTH.get(keys[0], _NONE) if keys else _NONE
+    if value is None or len(keys) < depth or (len(keys) == depth and value.__class__ is not dict):
+        return None
     patch = value
-    for key in keys[: _DEPTH[keys[0]] - 1 : -1]:
+    for key in keys[: depth - 1 : -1]:
         patch = {key: patch}
     assert isinstance(patch, dict)
-    return patch
+    return lane_of(keys), patch
+
+
+_ATTRIBUTES = ("attributes",)
+_NONE = 1 << 30
+_DEPTH = {"attributes": 1, "features": 3}
+"""How long the path of a lane is."""
 
 
 def touched_by(record: Record) -> list[str]:
