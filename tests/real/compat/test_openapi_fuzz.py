@@ -48,7 +48,7 @@ VALUES = {
         "limit(0,5)",
         "size(x)",
     ],
-    "timeout": ["0", "100ms", "1h"],
+    "timeout": ["0", "50ms", "100ms", "1h"],
     "requested-acks": ["twin-persisted", "search-persisted", ""],
     "namespaces": ["org.littoral", "org.littoral,none", "1"],
     "at-historical-timestamp": INSTANTS,
@@ -75,9 +75,12 @@ pytestmark = [
 def narrowed(document):
     """The document with values for what its schemas can only call text."""
     for parameter in document["components"]["parameters"].values():
+        parameter.setdefault("required", False)
         if parameter["name"] in VALUES:
             parameter["schema"] = {"type": "string", "enum": VALUES[parameter["name"]]}
             parameter.pop("example", None)
+        # Nobody answers here: what waits for a device is not to wait for long.
+        parameter["required"] = parameter["name"] == "timeout" or parameter["required"]
     # Nobody here answers messages or gives acknowledgements with statuses of his own.
     for item in document["paths"].values():
         for operation in item.values():

@@ -21,7 +21,8 @@ def operations() -> Iterator[Operation]:
     )  # fmt: skip
     yield Operation(
         "POST", "/api/2/checkPermissions", "Permissions", "What may I do?",
-        {200: Reply("PermissionAnswers")}, ("timeout",),
+        {200: Reply("PermissionAnswers"), 202: Reply()},
+        ("timeout",),
         Body("PermissionChecks", example={
             "may-switch": {"resource": "thing:/features/lamp", "entityId": "org.littoral:lamp-1",
                            "hasPermissions": ["WRITE"]},
