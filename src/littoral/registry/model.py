@@ -278,3 +278,5 @@ class RegistryStatistics:
     devices_cached: int
     admitted_total: int
     refused_total: int
+    damaged: int = 0
+    """Values that failed their checksum and are not heeded."""

@@ -23,7 +23,7 @@ from littoral.registry.model import (
     IssuedApiKey,
     Role,
 )
-from littoral.registry.service.shelf import Shelf, encode, load
+from littoral.registry.service.shelf import Shelf, encode, load, load_all
 
 _ENTRY = msgspec.json.Decoder(ApiKeyEntry)
 _PREFIX = "lk_"
@@ -51,7 +51,7 @@ class ApiKeys:
 
     def page(self, after: str, limit: int) -> list[ApiKey]:
         """Keys in the order of their ids, expired ones too."""
-        return [_ENTRY.decode(v).key for v in self._shelf.page("apikey/", after, limit)]
+        return [entry.key for entry in load_all(self._shelf.page("apikey/", after, limit), _ENTRY)]
 
     def issue(
         self,

@@ -402,6 +402,7 @@ class Registry:
             *self._shelf.cached,
             self._doors.admitted,
             self._doors.turned_away,
+            len(self._shelf.damaged),
         )
 
     def _restate(self, kind: str, entity: str, key: str, path: str = "/") -> None:

@@ -2,11 +2,15 @@
 
 Keys in the space: ``tenant/T``, ``namespace/NS`` → T, ``device/T/D``, ``thing/THING`` → T/D,
 ``credentials/T/D``, ``auth/T/TYPE/AUTH-ID`` → D, ``user/NAME``, ``apikey/ID``, ``site/NAME``,
-``key/FINGERPRINT`` and ``certificate/SERIAL`` → site, ``token/ID``.
+``key/FINGERPRINT`` and ``certificate/SERIAL`` → site, ``token/ID``. A value ends with ``#`` and its
+checksum; those of older releases have none. A value that fails it is as good as not there, and is
+told: nobody is let in by it, and writing it again repairs it.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from typing import TypeVar
+from zlib import crc32
 
 import msgspec
 
@@ -30,6 +34,9 @@ from littoral.registry.model import (
 
 T = TypeVar("T")
 encode = msgspec.json.encode
+_SEAL = 9
+"""Bytes of ``#`` and the checksum."""
+_logger = logging.getLogger("littoral.registry")
 _TENANT = msgspec.json.Decoder(Tenant)
 _DEVICE = msgspec.json.Decoder(Device)
 _CREDENTIALS = msgspec.json.Decoder(CredentialSet)
@@ -50,6 +57,8 @@ class Shelf:
         self._things: Lru[str, DeviceIdentity] = Lru(DEVICES_CACHED_MAX)
         self._hooks: list[Callable[[RegistryChange], None]] = []
         self._on_reset: list[Callable[[], None]] = []
+        self.damaged: set[str] = set()
+        """Keys whose values failed their checksum."""
         log.on_abort(self._reset)
 
     @property
@@ -80,23 +89,45 @@ class Shelf:
     # -- what all values have in common ------------------------------------------------------
 
     def get(self, key: str) -> bytes | None:
-        """The stored bytes of ``key``."""
-        return self._log.get(SPACE, key)
+        """The stored bytes of ``key``; None if there are none, or if they are damaged."""
+        value = self._log.get(SPACE, key)
+        return None if value is None else self._opened(key, value)
 
     def get_text(self, key: str) -> str | None:
         """The stored text of an index key."""
-        value = self._log.get(SPACE, key)
-        return None if value is None else value.decode()
+        value = self.get(key)
+        return None if value is None else value.decode(errors="replace")
 
     def put(self, key: str, value: bytes | None) -> None:
         """Write or delete ``key`` in the open batch."""
-        self._log.put(SPACE, key, value)
+        self.damaged.discard(key)
+        self._log.put(SPACE, key, None if value is None else value + _seal_of(value))
+
+    def _opened(self, key: str, value: bytes) -> bytes | None:
+        content = value[:-_SEAL]
+        if _seal_of(content)[1:] == value[1 - _SEAL :]:
+            return content
+        if value[-_SEAL : 1 - _SEAL] != b"#":
+            return value
+        if key not in self.damaged:
+            self.damaged.add(key)
+            _logger.error("what the registry keeps under %r is damaged; write it again", key)
+        return None
 
     def page(self, prefix: str, after: str, limit: int) -> list[bytes]:
         """Values of the keys that begin with ``prefix`` and follow ``prefix + after``."""
         limit = min(limit, PAGE_MAX)
         start = prefix + after if after else ""
-        return [v for _, v in self._log.scan(SPACE, prefix=prefix, after=start, limit=limit)]
+        found: list[bytes] = []
+        wanted = limit
+        while wanted > 0:
+            rows = self._log.scan(SPACE, prefix=prefix, after=start, limit=wanted)
+            opened = (self._opened(key, value) for key, value in rows)
+            found += [value for value in opened if value is not None]
+            if len(rows) < wanted:
+                break
+            start, wanted = rows[-1][0], limit - len(found)
+        return found
 
     def has_any(self, prefix: str) -> bool:
         """True if some key begins with ``prefix``."""
@@ -137,7 +168,7 @@ class Shelf:
 
     def tenants(self, after: str, limit: int) -> list[Tenant]:
         """Tenants in the order of their ids."""
-        return [_TENANT.decode(value) for value in self.page("tenant/", after, limit)]
+        return load_all(self.page("tenant/", after, limit), _TENANT)
 
     def write_tenant(self, tenant: Tenant, value: bytes) -> None:
         """Store ``tenant``; its namespaces point to it, and those it no longer has do not."""
@@ -192,7 +223,7 @@ class Shelf:
 
     def devices(self, tenant_id: str, after: str, limit: int) -> list[Device]:
         """Devices of a tenant in the order of their ids."""
-        return [_DEVICE.decode(v) for v in self.page(f"device/{tenant_id}/", after, limit)]
+        return load_all(self.page(f"device/{tenant_id}/", after, limit), _DEVICE)
 
     def write_device(self, device: Device, value: bytes, before: Device | None) -> None:
         """Store ``device`` and the way back from its thing."""
@@ -266,5 +297,18 @@ class Shelf:
 
 
 def load(value: bytes | None, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """Decode a stored value, if there is one."""
-    return None if value is None else decoder.decode(value)
+    """Decode a stored value, if there is one; what has no checksum and cannot be read is none."""
+    try:
+        return None if value is None else decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        _logger.exception("a value of the registry cannot be read; write it again")
+        return None
+
+
+def load_all(values: Iterable[bytes], decoder: msgspec.json.Decoder[T]) -> list[T]:
+    """Decode stored values; those that cannot be read are left out."""
+    return [found for value in values if (found := load(value, decoder)) is not None]
+
+
+def _seal_of(value: bytes) -> bytes:
+    return b"#%08x" % crc32(value)

@@ -32,7 +32,7 @@ from littoral.registry.model import (
     Site,
     Token,
 )
-from littoral.registry.service.shelf import Shelf, encode, load
+from littoral.registry.service.shelf import Shelf, encode, load, load_all
 
 _SITE = msgspec.json.Decoder(Site)
 _TOKEN = msgspec.json.Decoder(Token)
@@ -54,7 +54,7 @@ class Sites:
 
     def page(self, after: str, limit: int) -> list[Site]:
         """Sites in the order of their names."""
-        return [_SITE.decode(value) for value in self._shelf.page("site/", after, limit)]
+        return load_all(self._shelf.page("site/", after, limit), _SITE)
 
     def of_key(self, fingerprint: str) -> Site | None:
         """The site that a public key belongs to."""
@@ -231,7 +231,7 @@ class Sites:
             return
         now_ms = self._shelf.now_ms()
         left, after = 0, ""
-        while page := [_TOKEN.decode(v) for v in self._shelf.page("token/", after, PAGE_MAX)]:
+        while page := load_all(self._shelf.page("token/", after, PAGE_MAX), _TOKEN):
             for token in page:
                 ends_ms = max(token.expires_ms, (token.redeemed_ms or 0) + REDEEM_AGAIN_MS)
                 if ends_ms < now_ms:

@@ -12,7 +12,7 @@ from littoral.registry.errors import InvalidRegistration, NotRegistered
 from littoral.registry.model import ARGON2, PASSWORD_BYTES_MAX, Role, Secret, User, UserEntry
 from littoral.registry.ports import PasswordHasher
 from littoral.registry.service.authentication import Authenticator
-from littoral.registry.service.shelf import Shelf, encode, load
+from littoral.registry.service.shelf import Shelf, encode, load, load_all
 
 _ENTRY = msgspec.json.Decoder(UserEntry)
 _SALT_BYTES = 16
@@ -36,7 +36,7 @@ class Users:
 
     def page(self, after: str, limit: int) -> list[User]:
         """Users in the order of their names."""
-        return [_ENTRY.decode(v).user() for v in self._shelf.page("user/", after, limit)]
+        return [entry.user() for entry in load_all(self._shelf.page("user/", after, limit), _ENTRY)]
 
     async def set(self, name: str, password: str, roles: Sequence[Role]) -> User:
         """Make or change a user whose password a person chose."""
