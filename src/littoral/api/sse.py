@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from littoral.api.answers import Stream
+from littoral.api.auth import proofs_of
 from littoral.api.changes import Change, Visible
 from littoral.api.feeds import Feeds, Pushed, Watching
 from littoral.api.filters import Selection, select
@@ -100,10 +101,13 @@ class EventStream:
     def __init__(self, streams: "ThingStreams", caller: Caller) -> None:
         self.caller = caller
         self.owner: object = self
+        self.owners: tuple[str, ...] = ()
+        """Entries of the registry that its reader stands on."""
         self.watching: list[Watching] = []
         self._streams = streams
         self._queue: BoundedQueue[Piece] = BoundedQueue(_weight, items_max=STREAM_RECORDS_MAX)
         self._timer: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
 
     def put(self, pieces: Sequence[Piece]) -> None:
         """Buffer what is to be written; the oldest goes if there is no room."""
@@ -112,6 +116,10 @@ class EventStream:
     def close(self) -> None:
         """End it after what is buffered."""
         self._queue.close()
+
+    def end_in(self, wait_s: float) -> None:
+        """End it when what proved who its reader is ends."""
+        self._expiry = asyncio.get_running_loop().call_later(wait_s, self.close)
 
     def leave(self) -> None:
         """Watch nothing any more."""
@@ -134,8 +142,9 @@ class EventStream:
                 if texts:
                     yield b"".join(texts)
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._expiry):
+                if timer is not None:
+                    timer.cancel()
             self.leave()
             self._streams.left(self)
 
@@ -263,10 +272,20 @@ class ThingStreams:
     def _registry_changed(self, change: RegistryChange) -> None:
         """Whose password or key is changed or taken away has no business in open streams."""
         if change.ends_access:
-            kind, name = change.kind.partition(".")[0], change.name
+            owner = f"{change.kind.partition('.')[0]}:{change.name}"
             for stream in self._open:
-                if f"nginx:{name}" in stream.caller.subjects and kind == "user":
+                if owner in stream.owners:
                     stream.close()
+
+    def _begin(self, stream: EventStream, request: Request) -> Stream:
+        """Let a stream last as long as what proved who its reader is."""
+        identity = self._parts.identities.recall(proofs_of(request))
+        if identity is not None:
+            stream.owners = identity.owners
+            if identity.expires_ms is not None:
+                stream.end_in(max(0.0, (identity.expires_ms - self._parts.clock.now_ms()) / 1000))
+        self._open.add(stream)
+        return Stream(stream.pieces(), EVENT_STREAM)
 
     def _check_room(self) -> None:
         if self.open_count >= STREAMS_MAX:
@@ -316,8 +335,7 @@ class ThingStreams:
             self._feeds.watch(stream, caller, selection, shape, thing_id=one)
             for one in ids or ("",)
         ]
-        self._open.add(stream)
-        return Stream(stream.pieces(), EVENT_STREAM)
+        return self._begin(stream, request)
 
     def _open_past(
         self,
@@ -351,10 +369,13 @@ class ThingStreams:
 
         return Stream(pieces(), EVENT_STREAM)
 
-    def open_messages(self, caller: Caller, thing_id: str, rest: tuple[str, ...]) -> Stream:
+    def open_messages(
+        self, request: Request, caller: Caller, thing_id: str, rest: tuple[str, ...]
+    ) -> Stream:
         """Begin a stream of a thing's messages, or of one of its features'.
 
         Args:
+            request: only for how long its proofs are good.
             caller: needs READ on each message.
             thing_id: whose messages.
             rest: ``[features, <id>,] inbox|outbox, messages [, <subject> …]``.
@@ -372,8 +393,7 @@ class ThingStreams:
             )
         wanted = _Messages(thing_id, Direction(rest[0]), feature, "/".join(rest[2:]))
         stream = MessageStream(self, caller, wanted, self._parts)
-        self._open.add(stream)
-        return Stream(stream.pieces(), EVENT_STREAM)
+        return self._begin(stream, request)
 
 
 def _weight(piece: Piece) -> int:

@@ -81,7 +81,7 @@ class ThingRoutes:
         """Send a message, or watch those that are sent."""
         if request.method in {"GET", "HEAD"} and request.accepts(EVENT_STREAM):
             try:
-                return self._streams.open_messages(caller, thing_id, below)
+                return self._streams.open_messages(request, caller, thing_id, below)
             except InvalidMessagePath as e:
                 raise RouteMissing(e.message, hint=e.hint) from e
         return await self._messages.handle(request, caller, thing_id, below)

@@ -337,3 +337,21 @@ def test_messages_are_streamed_to_those_who_may_read_them(on_node):
                 await eve()
 
     on_node(main)
+
+
+def test_the_streams_of_a_revoked_key_end(on_node):
+    async def main(node):
+        made = await node.call(
+            "POST",
+            "/api/littoral/v1/apikeys",
+            {"subjects": ["nginx:ditto"]},
+            user=("devops", "foobar"),
+        )
+        assert made.status == 201, made.body
+        headers = (("accept", "text/event-stream"), ("x-api-key", made.json["key"]))
+        async with node.stream("/api/2/things", user=None, headers=headers) as following:
+            gone = f"/api/littoral/v1/apikeys/{made.json['id']}"
+            assert (await node.call("DELETE", gone, user=("devops", "foobar"))).status < 300
+            assert await following() is None
+
+    on_node(main)
