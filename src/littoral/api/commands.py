@@ -137,6 +137,7 @@ class Commands:
             return await self._conditionally_live(caller, command, headers)
         if headers.channel == "live":
             if command.group == "things":
+                self._check_condition(caller, command, headers)
                 return await self._live.run(caller, command, headers)
             # Policies have one channel; the header is not for them.
             acks = tuple(
@@ -149,14 +150,19 @@ class Commands:
             return await self._read(caller, command, headers)
         return await self._acknowledged(caller, command, headers)
 
+    def _check_condition(self, caller: Caller, command: Command, headers: SignalHeaders) -> None:
+        """Raise unless the condition of a command to a device holds for its twin."""
+        condition = headers.conditions.condition
+        if condition is not None:
+            whole = Command(Action.RETRIEVE, "things", command.entity_id, "/")
+            self._retrieve(caller, whole, SignalHeaders().with_condition(condition))
+
     async def _conditionally_live(
         self, caller: Caller, command: Command, headers: SignalHeaders
     ) -> Result:
         """Read from the device if the twin says so, else from the twin."""
         plain = msgspec.structs.replace(headers, live_channel_condition=None, channel="twin")
-        condition = headers.conditions.condition
-        if condition is not None:
-            self._retrieve(caller, command, plain.with_condition(condition))
+        self._check_condition(caller, command, headers)
         matched = "true"
         try:
             asked = plain.with_condition(headers.live_channel_condition)

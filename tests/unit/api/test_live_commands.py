@@ -186,6 +186,10 @@ def test_a_condition_holds_for_the_device_too(on_node):
         }
         refused = await node.call("GET", T + "/attributes/model", headers=headers)
         assert (refused.status, refused.code) == (412, "things:condition.failed")
+        headers = {"channel": "live", "condition": 'eq(attributes/model,"P2")'}
+        for method, body in (("GET", None), ("PUT", 1), ("DELETE", None)):
+            refused = await node.call(method, T + "/attributes/model", body, headers=headers)
+            assert (refused.status, refused.code) == (412, "things:condition.failed")
         assert device.taken == []
 
     on_node(main)
