@@ -51,6 +51,9 @@ class HandLoop:
     def call_soon(self, callback: Callable[..., object], *args: object) -> None:
         self.ready.append((callback, args))
 
+    def call_later(self, _: float, callback: Callable[..., object], *args: object) -> None:
+        """Never: nobody here waits for room."""
+
     def settle(self) -> None:
         while self.ready:
             callback, args = self.ready.pop(0)

@@ -47,6 +47,9 @@ class HandLoop:
     def call_soon(self, callback: Callable[..., object], *args: object) -> None:
         self._ready.append((callback, args))
 
+    def call_later(self, _: float, callback: Callable[..., object], *args: object) -> None:
+        """Never: nobody here waits for room."""
+
     def settle(self) -> None:
         while self._ready:
             callback, args = self._ready.pop(0)
