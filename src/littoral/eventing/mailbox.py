@@ -44,6 +44,8 @@ KEPT_BEYOND = "littoral-kept"
 ANSWER_BYTES_SHOWN = 4096
 """An answer up to this size stands in the record that says that it came."""
 
+_NEVER_MS = 1 << 62
+
 
 class Mailbox:
     """Keeps messages to things, and offers them to whoever speaks for the thing, in order.
@@ -84,6 +86,8 @@ class Mailbox:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._trying: set[str] = set()
         self._changed = asyncio.Event()
+        self._nearest_ms = 0
+        """When the next message expires, as `run` knows it."""
         self._kept = self._at_once = self._offered = 0
         self._done = self._expired = self._cancelled = self._refused = 0
         inbox.watch(self._attached)
@@ -192,7 +196,8 @@ class Mailbox:
         self._kept += 1
         await self._log.wait(item.seq)
         self._remember(message)
-        self._changed.set()
+        if item.shown.expires_ms < self._nearest_ms:
+            self._changed.set()
         self._pump(item.shown.thing_id)
         return self._kept_of(item)
 
@@ -356,12 +361,10 @@ class Mailbox:
                 self._pump(thing_id)
 
     def _delay_s(self) -> float:
+        self._nearest_ms = min((i.shown.expires_ms for i in self._shelf.items()), default=_NEVER_MS)
         if self._stuck:
             return RETRY_S
-        nearest = min((i.shown.expires_ms for i in self._shelf.items()), default=None)
-        if nearest is None:
-            return LOOK_S_MAX
-        return min(LOOK_S_MAX, max(0.001, (nearest - self._clock.now_ms()) / 1000))
+        return min(LOOK_S_MAX, max(0.001, (self._nearest_ms - self._clock.now_ms()) / 1000))
 
     def _expire(self, now_ms: int) -> None:
         for item in [i for i in self._shelf.items() if i.shown.expires_ms <= now_ms]:
