@@ -47,7 +47,15 @@ def test_a_store_that_does_not_sync_loses_what_was_acknowledged():
 def test_an_acknowledgement_before_the_commit_is_caught():
     def early(node):
         loop = asyncio.get_running_loop()
-        node.log.on_commit = lambda callback: loop.call_soon(callback, None)
+        real = node.log.on_commit
+
+        def at_once_and_then(callback):
+            real(
+                callback
+            )  # for what joins this batch later: it would wait in vain, which is another bug
+            loop.call_soon(callback, None)
+
+        node.log.on_commit = at_once_and_then
 
     assert caught("is there 0 times", prepare=early) is not None
 
