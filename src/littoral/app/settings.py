@@ -19,7 +19,9 @@ from littoral.kernel.errors import LittoralError
 from littoral.node import NodeConfig
 
 PREFIX = "LITTORAL_"
-NOT_SETTINGS = frozenset({"LITTORAL_URL", "LITTORAL_USER", "LITTORAL_PASSWORD", "LITTORAL_CONFIG"})
+NOT_SETTINGS = frozenset(
+    f"LITTORAL_{name}" for name in ("API_KEY", "CONFIG", "PASSWORD", "URL", "USER")
+)
 """The command line's own variables, which are no settings of a node."""
 
 

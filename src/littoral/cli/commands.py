@@ -59,13 +59,21 @@ def get(
     namespace: Annotated[
         list[str] | None, typer.Option(help="Things of this namespace only; repeat it.")
     ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", "-q", help="Things for which this RQL holds: 'gt(attributes/n,3)'."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
 ) -> None:
     """List things, devices, sites or tenants, or get those named."""
     from littoral.cli import objects
 
     with target.client() as client:
-        found = objects.found(client, kind, names or [], tenant=tenant, namespaces=namespace or [])
+        found = objects.found(
+            client, kind, names or [], tenant=tenant, namespaces=namespace or [], query=query
+        )
         columns, name = objects.COLUMNS[kind]
         count = show(_first(found, limit), form=output, columns=columns, name=name)
     if names and count < len(names):
@@ -148,6 +156,9 @@ def watch(
     namespace: Annotated[
         list[str] | None, typer.Option(help="Things of this namespace only; repeat it.")
     ] = None,
+    query: Annotated[
+        str | None, typer.Option("--filter", "-q", help="Changes for which this RQL holds.")
+    ] = None,
     output: Output = Form.TABLE,
 ) -> None:
     """Print changes of things as they are committed, a line each, until Ctrl-C.
@@ -155,7 +166,7 @@ def watch(
     With -o json each line is a JSON document.
     """
     with target.client() as client:
-        for change in client.things.watch(ids or (), namespaces=namespace or ()):
+        for change in client.things.watch(ids or (), namespaces=namespace or (), query=query):
             if "_dropped" in change:
                 note(f"{change['_dropped']:,} changes dropped: too slow here", style="yellow")
                 continue

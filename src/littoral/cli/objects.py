@@ -32,9 +32,13 @@ def found(
     *,
     tenant: str | None = None,
     namespaces: Sequence[str] = (),
+    query: str | None = None,
 ) -> Iterator[dict[str, object]]:
     """The objects of a kind, or those that are named; read from the node as they are taken."""
     match kind:
+        case Kind.THING if query is not None:
+            ids = client.search.ids(query, namespaces=namespaces)
+            yield from _things(client, (one for one in ids if not names or one in names))
         case Kind.THING:
             yield from _things(client, names or client.things.ids(namespaces=namespaces))
         case Kind.POLICY:

@@ -1,4 +1,4 @@
-"""Which node a command talks to: ``--url``, ``--user`` and ``--password``, at either end.
+"""Which node a command talks to, and as whom: ``--url``, ``--user`` …, at either end.
 
 People write ``littoral get things --url …`` and ``littoral --url … get things``; both hold, the
 option nearest to the command wins, and the environment fills in what neither says.
@@ -6,7 +6,7 @@ option nearest to the command wins, and the environment fills in what neither sa
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,20 +25,21 @@ class Target:
     url: str = DEFAULT_URL
     user: str = ""
     password: str = ""
+    api_key: str = ""
+    """Or a JWT; instead of user and password."""
 
     def client(self) -> "Client":
         """A client for it, to be used in a ``with`` block."""
         from littoral.client import Client
 
-        return Client(self.url, user=self.user, password=self.password)
+        return Client(self.url, user=self.user, password=self.password, token=self.api_key)
 
-    def or_else(self, url: str | None, user: str | None, password: str | None) -> "Target":
-        """The same, with what is given instead."""
-        return Target(
-            self.url if url is None else url,
-            self.user if user is None else user,
-            self.password if password is None else password,
-        )
+    def or_else(self, **given: str | None) -> "Target":
+        """The same, with what is given instead; a name of a user puts an API key aside."""
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if "user" in chosen:
+            chosen.setdefault("api_key", "")
+        return replace(self, **chosen)
 
 
 def remember(
@@ -58,22 +59,33 @@ def remember(
             rich_help_panel=PANEL,
         ),
     ] = "",
+    api_key: Annotated[
+        str,
+        typer.Option(
+            envvar="LITTORAL_API_KEY",
+            help="An API key, or a token (JWT), instead of both.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "",
 ) -> None:
     """The options of the whole command line."""
-    context.obj = Target(url, user, password)
+    context.obj = Target(url, user, password, api_key)
 
 
 def on_node(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command``, whose first parameter is its `Target`, the three options of one."""
+    """Give ``command``, whose first parameter is its `Target`, the options of one."""
     options = {
         name: Annotated[
             str | None,
-            typer.Option(f"--{name}", help=text, rich_help_panel=PANEL, show_default=False),
+            typer.Option(
+                f"--{name.replace('_', '-')}", help=text, rich_help_panel=PANEL, show_default=False
+            ),
         ]
         for name, text in (
             ("url", f"The node's HTTP door (or LITTORAL_URL; else {DEFAULT_URL})."),
             ("user", "Your name there (or LITTORAL_USER)."),
             ("password", "Your password (or LITTORAL_PASSWORD)."),
+            ("api_key", "An API key or a token, instead of both (or LITTORAL_API_KEY)."),
         )
     }
 

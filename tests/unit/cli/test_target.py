@@ -19,7 +19,8 @@ def reached():
     app.command()(on_node(where))
 
     def run(*words, env=None):
-        none = dict.fromkeys(("LITTORAL_URL", "LITTORAL_USER", "LITTORAL_PASSWORD"))
+        names = ("URL", "USER", "PASSWORD", "API_KEY")
+        none = dict.fromkeys(f"LITTORAL_{name}" for name in names)
         result = CliRunner().invoke(app, words, env=none | (env or {}))
         assert result.exit_code == 0, result.output
         return seen.pop()
@@ -38,6 +39,14 @@ def test_what_is_nearest_to_the_command_wins(reached):
     env = {"LITTORAL_URL": "http://env", "LITTORAL_USER": "env", "LITTORAL_PASSWORD": "env"}
     target, _, _ = reached("--url", "http://root", "where", "x", "--user", "leaf", env=env)
     assert target == Target("http://root", "leaf", "env")
+
+
+def test_a_key_stands_for_a_user_until_a_user_is_named(reached):
+    env = {"LITTORAL_API_KEY": "lk_1_x"}
+    assert reached("where", "x", env=env)[0].api_key == "lk_1_x"
+    assert reached("where", "x", "--api-key", "lk_2_y", env=env)[0].api_key == "lk_2_y"
+    target, _, _ = reached("where", "x", "--user", "me", "--password", "pw", env=env)
+    assert target == Target("http://127.0.0.1:8080", "me", "pw")
 
 
 def test_without_a_word_it_is_the_node_on_this_machine(reached):

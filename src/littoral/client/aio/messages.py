@@ -1,9 +1,18 @@
 """Messages to devices and from them, and the mailbox where they wait."""
 
+from urllib.parse import quote
+
 from littoral.client.answers import converted, reply
 from littoral.client.http import AsyncHttpTransport
 from littoral.client.model import Mail, MessageReply
-from littoral.client.requests import V1, Request, encoded, message_address, timeout_text
+from littoral.client.requests import (
+    V1,
+    Request,
+    encoded,
+    message_address,
+    thing_address,
+    timeout_text,
+)
 
 
 class AsyncMessages:
@@ -56,18 +65,22 @@ class AsyncMessages:
         timeout_s: float = 60.0,
     ) -> MessageReply:
         """Ask a thing to be given to this user; its device decides. 600 s is the most."""
-        path = f"/api/2/things/{thing_id}/inbox/claim"
+        path = thing_address(thing_id, "/inbox/claim")
         request = _message(path, payload, {"content-type": content_type}, timeout_s)
         return reply(await self._node.send(request, refuse=False))
 
     async def waiting(self, thing_id: str) -> list[Mail]:
         """Messages that wait for a device of this thing."""
-        answer = await self._node.send(Request("GET", f"{V1}/things/{thing_id}/mailbox"))
+        answer = await self._node.send(Request("GET", _mailbox(thing_id)))
         return converted(answer.url, answer.json()["items"], list[Mail])
 
     async def cancel(self, thing_id: str, message_id: str) -> None:
         """Take back a message that waits."""
-        await self._node.send(Request("DELETE", f"{V1}/things/{thing_id}/mailbox/{message_id}"))
+        await self._node.send(Request("DELETE", f"{_mailbox(thing_id)}/{message_id}"))
+
+
+def _mailbox(thing_id: str) -> str:
+    return f"{V1}/things/{quote(thing_id, safe=':')}/mailbox"
 
 
 def _message(path: str, payload: object, headers: dict[str, str], timeout_s: float) -> Request:

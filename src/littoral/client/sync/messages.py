@@ -1,10 +1,19 @@
 # Written by docs/unasync.py from littoral.client.aio; change that, then run `make docs`.
 """Messages to devices and from them, and the mailbox where they wait."""
 
+from urllib.parse import quote
+
 from littoral.client.answers import converted, reply
 from littoral.client.http import HttpTransport
 from littoral.client.model import Mail, MessageReply
-from littoral.client.requests import V1, Request, encoded, message_address, timeout_text
+from littoral.client.requests import (
+    V1,
+    Request,
+    encoded,
+    message_address,
+    thing_address,
+    timeout_text,
+)
 
 
 class Messages:
@@ -57,18 +66,22 @@ class Messages:
         timeout_s: float = 60.0,
     ) -> MessageReply:
         """Ask a thing to be given to this user; its device decides. 600 s is the most."""
-        path = f"/api/2/things/{thing_id}/inbox/claim"
+        path = thing_address(thing_id, "/inbox/claim")
         request = _message(path, payload, {"content-type": content_type}, timeout_s)
         return reply(self._node.send(request, refuse=False))
 
     def waiting(self, thing_id: str) -> list[Mail]:
         """Messages that wait for a device of this thing."""
-        answer = self._node.send(Request("GET", f"{V1}/things/{thing_id}/mailbox"))
+        answer = self._node.send(Request("GET", _mailbox(thing_id)))
         return converted(answer.url, answer.json()["items"], list[Mail])
 
     def cancel(self, thing_id: str, message_id: str) -> None:
         """Take back a message that waits."""
-        self._node.send(Request("DELETE", f"{V1}/things/{thing_id}/mailbox/{message_id}"))
+        self._node.send(Request("DELETE", f"{_mailbox(thing_id)}/{message_id}"))
+
+
+def _mailbox(thing_id: str) -> str:
+    return f"{V1}/things/{quote(thing_id, safe=':')}/mailbox"
 
 
 def _message(path: str, payload: object, headers: dict[str, str], timeout_s: float) -> Request:
