@@ -5,15 +5,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from littoral.eventing import Inbox, Router
-from littoral.functions.core.matching import (
-    THING,
-    Matcher,
-    Route,
-    Trigger,
-    concerns,
-    holds,
-    is_for_thing,
-)
+from littoral.functions.core import matching
+from littoral.functions.core.matching import THING, Matcher, Route, Trigger, concerns, holds
 from littoral.functions.core.window import NO_SEQ, Entry, Window
 from littoral.functions.effects import Effects
 from littoral.functions.model import (
@@ -375,7 +368,7 @@ class FunctionHost:
     ) -> None:
         """Make work of ``record`` for every handler that it is for; the cheap questions first."""
         thing_id = record.entity[len(THING) :]
-        routes = [route for route in routes if is_for_thing(route, thing_id)]
+        routes = [route for route in routes if matching.is_for_thing(route, thing_id)]
         if not routes:
             return
         value = json.decode(record.value) if record.value else None
@@ -387,9 +380,8 @@ class FunctionHost:
             handler = route.trigger.index
             if record.seq == resume_seq and handler < resume_handler:
                 continue
-            if not concerns(route, value):
-                continue
-            if holds(route, seen.thing, record.kind, value, ms_of(record.hlc)):
+            at_ms = ms_of(record.hlc)
+            if concerns(route, value) and holds(route, seen.thing, record.kind, value, at_ms):
                 works.append(self._work(record, handler, thing_id, seen.json()))
 
     def _work(self, record: Record, handler: int, thing_id: str, thing_json: bytes) -> Work:
