@@ -1,6 +1,6 @@
 """Why a command on a thing or policy is refused. Codes are Eclipse Ditto's."""
 
-from littoral.kernel.errors import InvalidId, InvalidPointer, Kind, LittoralError
+from littoral.kernel.errors import InvalidId, Kind, LittoralError
 
 
 class OfPart(LittoralError):
@@ -148,12 +148,6 @@ class InvalidThingId(InvalidId):
     """The text is no id of a thing."""
 
     code = "things:id.invalid"
-
-
-class InvalidAttributePointer(InvalidPointer):
-    """The path of an attribute is no JSON pointer."""
-
-    code = "things:attribute.pointerinvalid"
 
 
 class PlaceholderNotSupported(LittoralError):

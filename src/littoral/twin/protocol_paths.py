@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from littoral.kernel import pointer
+from littoral.twin.core.paths import keys_of
 from littoral.twin.protocol_errors import UnknownPath
 
 _POLICY_PARTS = frozenset(
@@ -27,7 +28,7 @@ def check_path(group: str, path: str) -> str:
         head, word, resource = path.partition("/resources/")
         if word and ":/" in resource:
             path = f"{head}{word}{resource.replace('/', '~1')}"
-    keys = pointer.parse(path)
+    keys = keys_of(path)
     known = _is_thing_path(keys) if group == "things" else _is_policy_path(keys)
     if not known:
         raise UnknownPath(
