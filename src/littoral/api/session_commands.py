@@ -56,10 +56,9 @@ class SessionCommands:
             self._session.spawn(self._run(envelope, command, headers))
             return
         result = self._commands.begin(self._session.caller, command, headers)
-        if not headers.response_required:
-            return
         if result.seq <= self._log.committed:
-            self._answer(envelope, result)
+            if headers.response_required:
+                self._answer(envelope, result)
             return
         if self._batch != self._log.batch:
             self._batch = self._log.batch
@@ -75,6 +74,8 @@ class SessionCommands:
         self.waiting -= len(asked)
         session = self._session
         for envelope, command, headers, result in asked:
+            if not headers.response_required:
+                continue  # it was counted, so that who wants no answers is held back as well
             if error is None:
                 self._answer(envelope, result)
             elif command.action is Action.RETRIEVE and isinstance(error, LogFull):

@@ -34,6 +34,7 @@ from littoral.twin.protocol import (
     ABSENT,
     EVENTS,
     Envelope,
+    IllegalAdaptable,
     Topic,
     UnknownEvent,
     topic_of,
@@ -102,6 +103,11 @@ class SessionLive:
                 asked.reply(Reply(envelope.status, payload, content_type, headers))
             return
         address = live.parse_message_path(envelope.path)
+        if address.subject != envelope.topic.subject:
+            raise IllegalAdaptable(
+                f"the topic speaks of {envelope.topic.subject[:80]!r}, the path of another subject.",
+                hint="Write the same subject in both.",
+            )
         message = Message(
             thing_id=thing_id,
             subject=address.subject,

@@ -370,3 +370,34 @@ def test_the_sessions_of_a_removed_user_end(on_node):
             assert await ditto.ask("START-SEND-EVENTS") == "START-SEND-EVENTS:ACK"
 
     on_node(main)
+
+
+def test_who_wants_no_answers_is_held_back_as_well(on_node):
+    async def main(node):
+        await node.call("PUT", "/api/2/things/org.acme:pump", PUMP)
+        async with node.socket() as socket:
+            await socket.accepted()
+            quiet = command("modify", "/attributes/a", 0, headers={"response-required": False})
+            for n in range(SOCKET_REPLIES_MAX * 2):
+                socket.say(quiet | {"value": n})
+            last = SOCKET_REPLIES_MAX * 2 - 1
+            read = await socket.ask(command("retrieve", "/attributes/a"))
+            assert read["value"] == last
+            assert await socket.is_silent()
+
+    on_node(main)
+
+
+def test_a_message_whose_topic_and_path_disagree_is_refused(on_node):
+    async def main(node):
+        await node.call("PUT", "/api/2/things/org.acme:pump", PUMP)
+        async with node.socket() as socket:
+            await socket.accepted()
+            frame = live("start") | {"path": "/inbox/messages/stop"}
+            refused = await socket.ask(frame)
+            assert (refused["status"], refused["value"]["error"]) == (
+                422,
+                "protocoladapter:illegal.adaptable",
+            )
+
+    on_node(main)
