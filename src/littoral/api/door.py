@@ -12,6 +12,7 @@ from littoral.api.answers import Answer, Stream, problem_answer, send_answer, se
 from littoral.api.auth import Authenticator
 from littoral.api.cloudevents import CloudEventRoutes
 from littoral.api.commands import Commands
+from littoral.api.cors import CrossOrigin
 from littoral.api.delivery import MessageDesk
 from littoral.api.devops import devops_routes
 from littoral.api.docs import document_routes
@@ -61,6 +62,7 @@ class Door:
 
     def __init__(self, parts: ApiParts) -> None:
         self._entropy = parts.entropy
+        self._cross_origin = CrossOrigin(parts.cors_origins)
         self._random: list[bytes] = []
         self._authenticator = Authenticator(parts.identities)
         self._feeds = Feeds(parts.twins, parts.router, parts.acks, parts.log, parts.clock)
@@ -139,8 +141,9 @@ class Door:
         head_only = scope.get("method") == "HEAD"
         try:
             request = Request(scope, receive)
+            more |= self._cross_origin.headers(request)
             request.correlation_id = more["correlation-id"] = self._correlation_id(request)
-            answer = await self._dispatch(request)
+            answer = self._cross_origin.preflight(request) or await self._dispatch(request)
             if isinstance(answer, Stream):
                 await self._stream(request, answer, send, more)
                 return

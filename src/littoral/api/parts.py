@@ -54,5 +54,7 @@ class ApiParts:
     """Site to what is known of it (link, session, flow, freshness), JSON-able; at a site: its link."""
     token_text: Callable[[str, str], str] | None = None
     """Site and the registry's secret to an enrolment token's text; None: nobody enrols here."""
+    cors_origins: frozenset[str] = frozenset()
+    """Origins whose pages browsers let read the API; ``*`` is any."""
     public_metrics: bool = False
     """Whether /metrics needs no administrator: only where the door listens on loopback."""

@@ -31,6 +31,8 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The HTTP door: API, WebSocket, health and metrics."""
 
     listen: str = "127.0.0.1:8080"
+    cors_origins: tuple[str, ...] = ()
+    """Origins (``https://host:port``) whose pages browsers let read the API; ``*`` is any."""
 
 
 class LinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -182,6 +182,7 @@ def _api_parts(node: Node, ports: NodePorts) -> ApiParts:
         not_ready=node.why_not_ready,
         link_status=node.links,
         token_text=_token_text(node.config, ports),
+        cors_origins=frozenset(node.config.http.cors_origins),
         public_metrics=node.config.http.listen.startswith(("127.", "localhost", "[::1]")),
     )
 
