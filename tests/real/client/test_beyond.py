@@ -65,7 +65,9 @@ def test_a_transaction_is_done_or_not(client, made, fresh):
         )
     assert e.value.body["step"] == 1
     with pytest.raises(AlreadyThere):
-        client.beyond.transaction([Step("modify", one, 3, "/attributes/n"), Step("create", other, {})])
+        client.beyond.transaction(
+            [Step("modify", one, 3, "/attributes/n"), Step("create", other, {})]
+        )
     assert client.things.get(one, "/attributes/n") == 2
 
 

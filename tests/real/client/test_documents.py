@@ -2,6 +2,8 @@
 
 import doctest
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-def run_page(name, known):
-    page = (ROOT / "docs" / "howto" / name).read_text()
+def run_page(name, known, **instead):
+    page = (ROOT / name).read_text()
+    for text, other in instead.values():
+        page = page.replace(text, other)
     for found in FENCE.finditer(page):
         line = page[: found.start(1)].count("\n")
         exec(compile("\n" * line + found[1], name, "exec"), known)
@@ -24,20 +28,41 @@ def run_page(name, known):
 
 def test_the_page_about_the_sdk_is_true(dev_node, capsys):
     pytest.importorskip("pandas", reason="pandas is in the extra dataframe")
-    run_page("use-the-python-sdk.md", {"url": dev_node.url, "__name__": "page"})
+    run_page("docs/howto/use-the-python-sdk.md", {"url": dev_node.url, "__name__": "page"})
     assert "things:condition.failed" in capsys.readouterr().out
 
 
 def test_things_are_moved_as_the_page_about_ditto_says(dev_node, made):
     thing_id = made(attributes={"moved": True})
     known = {"__name__": "page"}
-    run_page("from-ditto.md", known)
+    run_page("docs/howto/from-ditto.md", known)
     with (
         Client(dev_node.url, user="ditto", password="ditto") as one,
         Client(dev_node.url, user="devops", password="foobar") as other,
     ):
         assert known["move"](one, other) >= 1
         assert other.things.get(thing_id, "/attributes/moved") is True
+
+
+def test_what_the_readme_shows_of_the_twin_api_is_true(dev_node, client, capsys):
+    hot = {"features": {"telemetry": {"properties": {"temp": 31}}}}
+    client.things.put("org.littoral:4711", {"policyId": "org.littoral:default", **hot})
+    address = ("http://127.0.0.1:8080", dev_node.url)
+    run_page("README.md", {"__name__": "page"}, address=address, idle=("idle_s=60", "idle_s=0.1"))
+    count, groups = capsys.readouterr().out.splitlines()
+    assert int(count) >= 1
+    assert "avg(features/telemetry/properties/temp)" in groups
+
+    readme = (ROOT / "README.md").read_text().replace(*address)
+    command = readme.partition("$ curl -su ditto:ditto -G")[2].partition("\n{")[0]
+    curl = shutil.which("curl") or pytest.skip("curl is not on this machine")
+    done = subprocess.run(
+        ["bash", "-c", f"{curl} -su ditto:ditto -G {command}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '{"thingId":"org.littoral:4711"}' in done.stdout
 
 
 @pytest.mark.parametrize("module", [littoral.client, rql], ids=["client", "rql"])
