@@ -108,8 +108,6 @@ class Sealer:
     def __init__(self, connection: apsw.Connection, usage: Usage) -> None:
         self._connection = connection
         self._usage = usage
-        self._durability = _number(connection.pragma("synchronous"))
-        """What a commit waits for: as the connection was opened."""
         self.sealed_to = self._meta("sealed_to")
         self.indexed_to = self._meta("indexed_to")
         self._purged_below = self._meta("purged_below")
@@ -233,6 +231,7 @@ class Sealer:
         """
         connection = self._connection
         last = max(page.seq_last for page in pages)
+        before = _number(connection.pragma("synchronous"))
         connection.pragma("synchronous", "normal")
         try:
             with transaction(connection):
@@ -245,7 +244,7 @@ class Sealer:
                     insert_page(connection, row)
                 self._set("sealed_to", last)
         finally:
-            connection.pragma("synchronous", self._durability)
+            connection.pragma("synchronous", before)
         self.sealed_to = last
 
     # The index by entity.
