@@ -56,6 +56,16 @@ def test_what_is_taken_twice_or_late_changes_nothing(cloud, site) -> None:
     assert site.told == []
 
 
+def test_credentials_of_a_device_that_was_made_anew_do_not_come_back(cloud, site) -> None:
+    cloud.registry.delete_device("T", "d1")
+    cloud.registry.put_device("T", "d1")
+    told = send(cloud, site)
+    for record in told:
+        site.registry.apply_remote(record._replace(oseq=record.oseq + 100))
+    assert table(site) == table(cloud)
+    assert site.signs_in("s1@T", "pw") == WRONG
+
+
 def test_the_record_itself_is_kept_with_its_identity(cloud, site) -> None:
     sent = send(cloud, site)
     kept = site.records()

@@ -108,6 +108,9 @@ class Replica:
         before = self._shelf.credentials(stored.tenant, stored.device_id)
         if before.version >= stored.version:
             return
+        device = self._shelf.device(stored.tenant, stored.device_id)
+        if device is not None and device.version > stored.version and not before.version:
+            return  # told again: the device was deleted since, and made anew without them
         self._shelf.write_credentials(stored, record.value, before)
         ends = takes_away(before, stored)
         self._told(record.kind, stored.tenant, stored.device_id, ends_access=ends)
