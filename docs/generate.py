@@ -24,7 +24,7 @@ SOURCE = Path(littoral.__file__).parent
 REFERENCE = DOCS / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code; change that, then run it. -->\n\n"
 FLOORS = (
-    "kernel", "log", "policy", "rql", "registry", "twin", "eventing", "functions", "gateway", "search", "edge",
+    "kernel", "log", "policy", "rql", "registry", "identity", "twin", "eventing", "functions", "gateway", "search", "edge",
     "api", "node", "client", "cli", "app", "simulate",
 )  # fmt: skip
 
