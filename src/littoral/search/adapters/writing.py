@@ -30,12 +30,13 @@ LEFT JOIN leaf l ON l.thing = t.place AND l.wild = c.column2 AND l.path = c.colu
 WHERE t.place IS NULL OR (t.seq < c.column5
     AND (t.hidden OR l.v IS NULL OR (l.v >= x'' AND l.v < x'30')))
 """
+# The limit keeps the planner from looking leaves up by value.
 _UPDATE = """
 UPDATE leaf SET v = n.v FROM (
     SELECT t.place AS place, c.column2 AS wild, c.column3 AS path, c.column4 AS v FROM
 """
 _UPDATE_WHERE = """
-    c CROSS JOIN thing t ON t.id = c.column1 WHERE t.seq < c.column5
+    c CROSS JOIN thing t ON t.id = c.column1 WHERE t.seq < c.column5 LIMIT -1
 ) n WHERE leaf.thing = n.place AND leaf.wild = n.wild AND leaf.path = n.path AND leaf.i = 0
     AND leaf.v IS NOT n.v
 """
