@@ -1,6 +1,7 @@
 """Why a command on a policy is refused. Codes are Eclipse Ditto's."""
 
 from littoral.kernel.errors import Kind, LittoralError
+from littoral.twin.protocol_errors import InvalidEnvelope
 
 
 class PolicyConflict(LittoralError):
@@ -77,7 +78,5 @@ class NotCreatable(LittoralError):
     kind = Kind.FORBIDDEN
 
 
-class InvalidPermissionCheck(LittoralError):
+class InvalidPermissionCheck(InvalidEnvelope):
     """A question of checkPermissions has not the members that it needs."""
-
-    code = "json.field.invalid"

@@ -356,3 +356,48 @@ def test_the_record_of_a_removal_is_a_whole_policy(on_node):
         assert (record.path, json.decode(record.value)) == ("/", before)
 
     on_node(main, settings=FINE)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_cloud_and_site_remove_a_subject_once_between_them(on_node, cut):
+    """The policy is made at the site; the link may be down when the time comes."""
+
+    async def main(site):
+        cloud = type(site)(name="cloud", settings=FINE)
+        sent = {site: 0, cloud: 0}
+
+        async def exchange():
+            for one, other in ((site, cloud), (cloud, site)):
+                await one.log.wait()
+                for record in one.log.read(sent[one], limit=1000):
+                    sent[one] = record.seq
+                    if record.origin == one.log.origin and record.kind.startswith("policy."):
+                        other.twins.apply_remote(record)
+            await site.log.wait()
+            await cloud.log.wait()
+
+        async with running(site) as at_site, running(cloud) as in_cloud:
+            document = policy(site.clock.now_ms(), after_ms=60_000, whenDeleted=True)
+            await site.twins.put_policy(ADMIN, P, "/", document)
+            await exchange()
+            assert may(site)
+            assert may(cloud)
+            await asyncio.sleep(61)
+            assert not may(site)
+            assert not may(cloud)
+            if not cut:
+                await exchange()
+            await asyncio.sleep(3600)
+            await exchange()
+            await asyncio.sleep(60)
+            await exchange()
+            for node in (site, cloud):
+                assert guests(node) == []
+                assert node.twins.policies.load(P).revision == 2
+                changes = [r for r in node.records("policy.modified") if r.entity == f"policy:{P}"]
+                assert [r.origin for r in changes] == [cloud.log.origin]
+            for heard in (at_site, in_cloud):
+                assert [one.subject_ids for one in heard] == [("nginx:guest",)]
+        await cloud.log.close()
+
+    on_node(main, settings=PolicySettings(expiry_granularity_ms=1000, owner=False))
