@@ -61,11 +61,6 @@ def _may_be_whole(data: bytes) -> bool:
     return b".0," in data or b".0}" in data or b".0]" in data or data.endswith(b".0")
 
 
-def sorted_bytes(value: object) -> bytes:
-    """Bytes that are the same for the same stored value: to compare what was read before."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-
-
 def _plain(value: object) -> object:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)

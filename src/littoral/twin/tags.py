@@ -11,7 +11,7 @@ def etag_of(keys: tuple[str, ...], value: object, revision: int) -> str:
     """The entity tag: the revision for a whole entity, a hash of the value for a part. Ditto §1.4."""
     if not keys:
         return f'"rev:{revision}"'
-    return f'"hash:{blake2b(json.sorted_bytes(value), digest_size=8).hexdigest()}"'
+    return f'"hash:{blake2b(json.canonical(value), digest_size=8).hexdigest()}"'
 
 
 def matches(header: str | None, tag: str) -> bool:
