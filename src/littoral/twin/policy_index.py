@@ -135,12 +135,14 @@ class PolicyIndex:
             after = rows[-1][0]
 
     def _distinct(self) -> Iterator[str]:
-        """Every imported policy once, by leaping over its importers."""
+        """Every imported policy once: read through, leaping over the many importers of one."""
         after = "import/"
-        while rows := self._log.scan(SPACE, prefix="import/", after=after, limit=1):
-            imported = rows[0][0].split("/", 2)[1]
-            yield imported
-            after = f"import/{imported}{_END}"
+        while rows := self._log.scan(SPACE, prefix="import/", after=after, limit=_CHUNK):
+            found = dict.fromkeys(key.split("/", 2)[1] for key, _ in rows)
+            yield from found
+            after = rows[-1][0]
+            if len(found) == 1:
+                after = f"import/{next(iter(found))}{_END}"
 
 
 def imports_of(policy: Policy) -> tuple[str, ...]:

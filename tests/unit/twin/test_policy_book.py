@@ -261,3 +261,25 @@ def test_it_is_explained_who_granted_what_by_which_import(on_node):
         await node.log.wait()
 
     on_node(main)
+
+
+def test_importers_are_found_again_after_a_restart_however_many_there_are(on_node, monkeypatch):
+    monkeypatch.setattr("littoral.twin.policy_index._CHUNK", 7)
+
+    async def main(node):
+        for name in ("shared", "also", *(f"one{n}" for n in range(30))):
+            put(node, name)
+        for n in range(30):
+            put(node, f"own{n}", {f"org.acme:one{n}": {}} if n % 2 else {})
+            put(node, f"all{n}", {"org.acme:shared": {}, "org.acme:also": {}})
+        await node.log.wait()
+        for _ in range(2):
+            affected = node.twins.book.affected_by
+            assert len(affected("org.acme:shared")) == 31
+            assert len(affected("org.acme:also")) == 31
+            for n in range(30):
+                found = affected(f"org.acme:one{n}") - {f"org.acme:one{n}"}
+                assert found == ({f"org.acme:own{n}"} if n % 2 else set())
+            await node.reopen()
+
+    on_node(main)
