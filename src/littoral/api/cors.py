@@ -18,6 +18,7 @@ _EXPOSED = (
     "littoral-answered-by, live-channel-condition-matched, location"
 )
 _HEADERS_CHARS_MAX = 2048
+"""Names of headers that are repeated to a browser which asks for them."""
 
 
 class CrossOrigin:
