@@ -40,7 +40,9 @@ class MessageRoutes:
         """
         address = _address(rest)
         if request.method != "POST":
-            raise MethodNotAllowed(request.method, ("POST",))
+            # GET with Accept: text/event-stream follows them; it does not come here.
+            followed = () if _is_claim(address) else ("GET",)
+            raise MethodNotAllowed(request.method, (*followed, "POST"))
         headers = message_headers(_raw(request), claim=_is_claim(address))
         message = Message(
             thing_id=thing_id,

@@ -110,7 +110,7 @@ def test_a_wrong_method_is_told_the_right_ones(on_node):
         for path, allow in [
             (T, "GET, PUT, PATCH, DELETE"),
             ("/api/2/things", "GET, POST"),
-            (T + "/inbox/messages/x", "POST"),
+            (T + "/inbox/messages/x", "GET, POST"),
             ("/api/2/whoami", "GET"),
             ("/api/littoral/v1/apply", "POST"),
             ("/api/2/policies/a:b", "GET, PUT, DELETE"),

@@ -112,6 +112,7 @@ def _health() -> Iterator[Operation]:
         "GET", "/metrics", "Operation", "Counters, as Prometheus reads them",
         {200: Reply("Text", text)}, refusals=(*OPEN_REFUSALS, 401, 403, 429, 503),
         text="For administrators and the role `status`, unless the node's settings open it.",
+        may_be_open=True,
     )  # fmt: skip
 
 

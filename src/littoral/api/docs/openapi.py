@@ -1,7 +1,7 @@
 """The OpenAPI document, put together from the tables."""
 
 from littoral.api.docs import administration, beyond, more, policies, twins
-from littoral.api.docs.operation import Json, Operation, paths, refusals
+from littoral.api.docs.operation import SECURITY, Json, Operation, paths, refusals
 from littoral.api.docs.parameters import HEADERS, PARAMETERS
 from littoral.api.docs.schemas import SCHEMAS
 
@@ -55,7 +55,7 @@ def document(version: str) -> Json:
         },
         "servers": [{"url": "/", "description": "This node"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
-        "security": [{"basic": []}, {"bearer": []}, {"apiKey": []}],
+        "security": list(SECURITY),
         "paths": paths(operations()),
         "components": {
             "securitySchemes": {

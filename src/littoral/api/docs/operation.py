@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Json = dict[str, object]
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+
+SECURITY: tuple[Json, ...] = ({"basic": []}, {"bearer": []}, {"apiKey": []})
+"""Any of these says who asks."""
 
 READ_REFUSALS = (400, 401, 404, 408, 412, 414, 422, 429, 431, 500, 501, 503, 504)
 WRITE_REFUSALS = (
@@ -86,7 +89,8 @@ class Operation:
     """Nobody is asked who they are."""
     any_status: str = ""
     """Who may answer with a status of his own choice, in a sentence."""
-    security: tuple[str, ...] = field(default=())
+    may_be_open: bool = False
+    """A setting opens it to everybody."""
 
     @property
     def id(self) -> str:
@@ -125,6 +129,8 @@ class Operation:
             rendered["requestBody"] = {"required": self.body.required, "content": content}
         if self.open:
             rendered["security"] = []
+        elif self.may_be_open:
+            rendered["security"] = [{}, *SECURITY]
         return rendered
 
     def _responses(self) -> Json:
