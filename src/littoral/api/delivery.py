@@ -1,12 +1,12 @@
 """Messages to and from things, whichever door they come through: permission, answer, mailbox."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
 
 from littoral.api.errors import MessageNotAllowed
+from littoral.api.live import expected_beside
 from littoral.api.model import CLAIM_TIMEOUT_S
 from littoral.api.parts import ApiParts
 from littoral.api.request import parse_timeout
@@ -163,11 +163,10 @@ class MessageDesk:
             message.thing_id, message.correlation_id, labels, timeout_s
         ) as expected:
             if message.response_required or sending.keep_s is not None:
-                async with asyncio.TaskGroup() as tasks:
-                    asking = tasks.create_task(self._answer(sending, expected))
-                    acks = await expected.result()
-                    if sending.keep_s is None:
-                        asking.cancel()
+                # A message that is kept goes on being kept, whatever has come by then.
+                acks = await expected_beside(
+                    expected, self._answer(sending, expected), to_its_end=sending.keep_s is not None
+                )
             else:
                 self._inbox.post(message, source=sending.source)
                 acks = await expected.result()

@@ -137,9 +137,14 @@ class LiveCommands:
 
 
 async def expected_beside(
-    expected: AckAggregate, work: Coroutine[Any, Any, None]
+    expected: AckAggregate, work: Coroutine[Any, Any, None], *, to_its_end: bool = False
 ) -> dict[str, Ack]:
     """Wait for acknowledgements while ``work`` gives some of them; it is ended with the wait.
+
+    Args:
+        expected: what is waited for.
+        work: puts some of it into ``expected``.
+        to_its_end: ``work`` has more to do, and is waited for too.
 
     Raises:
         LittoralError: what the wait has ended with, as it is and not in a group.
@@ -152,7 +157,8 @@ async def expected_beside(
             acks = await expected.result()
         except LittoralError as e:
             failure = e
-        giving.cancel()
+        if not to_its_end:
+            giving.cancel()
     if failure is not None:
         raise failure
     return acks

@@ -285,3 +285,18 @@ def test_the_same_correlation_id_twice_at_once_is_409_if_acknowledgements_are_wa
             assert answer.code == "acknowledgement:request.duplicate.correlation-id"
 
     on_node(main)
+
+
+def test_a_node_that_stops_says_so_to_who_waits_for_acknowledgements(on_node):
+    async def main(node):
+        await node.call("PUT", T, {})
+        headers = {"requested-acks": "live-response,nobodys"}
+        async with asyncio.TaskGroup() as tasks:
+            path = T + "/inbox/messages/ask"
+            waiting = tasks.create_task(node.call("POST", path, b"?", headers=headers))
+            await asyncio.sleep(1)
+            node.parts.acks.close()
+        answer = waiting.result()
+        assert (answer.status, answer.code) == (503, "gateway:service.unavailable")
+
+    on_node(main)
