@@ -258,8 +258,8 @@ class HttpConnection(asyncio.Protocol):
             self.resume()
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the socket."""
-        if self._transport is not None and not self._transport.is_closing():
+        """Hand bytes to the socket; nothing follows a refusal."""
+        if self._transport is not None and not self._transport.is_closing() and not self._refused:
             self._transport.write(data)
 
     @property
@@ -275,7 +275,15 @@ class HttpConnection(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing() or self._refused:
             return
-        self._refused = True
+        current, self._current = self._current, None
+        for exchange in (current, *self._queue):
+            if exchange is not None:
+                exchange.hang_up()
+        self._queue.clear()
+        if current is not None and current.has_begun:
+            # Amid an answer nothing else can be said.
+            self.close()
+            return
         self._deadline_s = self._loop.time() + LINGER_S
         self.write(
             head_of(
@@ -288,6 +296,7 @@ class HttpConnection(asyncio.Protocol):
         )
         with contextlib.suppress(OSError):  # the peer is gone, and the loop does not know it yet
             self._transport.write_eof()
+        self._refused = True
         self.resume()
 
     def close(self) -> None:
@@ -373,11 +382,13 @@ class Exchange:
             await app(self.scope, self.receive, self.send)
         except Exception:
             _logger.exception("a request failed")
-        if not self._ended:
-            # Begun or not: what is missing can only be told by closing.
-            if not self._status and not self._gone:
-                self._connection.refuse(500, [], b"")
+        if self._ended or self._gone:
+            return
+        if self._status:
+            # What is missing can only be told by closing.
             self._connection.close()
+        else:
+            self._connection.refuse(500, [], b"")
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -385,6 +396,11 @@ class Exchange:
     def is_full(self) -> bool:
         """Whether enough of the body waits."""
         return len(self._body) > BODY_WAITING_BYTES_MAX
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of the answer was written."""
+        return bool(self._status) and not self._head
 
     def put(self, body: bytes) -> None:
         """A piece of the body came; after the answer nobody wants it any more."""
