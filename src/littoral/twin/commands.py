@@ -7,6 +7,8 @@ acknowledgement with it. A command that raises has written nothing.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from littoral.kernel import json, merge, pointer
 from littoral.kernel.errors import LittoralError, TooLarge
 from littoral.kernel.limits import HOPS_MAX, THING_BYTES_MAX
@@ -19,10 +21,9 @@ from littoral.twin.core import metadata, patches, state
 from littoral.twin.core.document import Document
 from littoral.twin.core.paths import keys_of, noun_of
 from littoral.twin.core.state import Hot
-from littoral.twin.creation import Creation
+from littoral.twin.creation import Creation, check_no_policy, policy_id_in
 from littoral.twin.errors import (
     NotModifiable,
-    PolicyNotAllowed,
     PreconditionFailed,
     ThingConflict,
     TooManyHops,
@@ -132,7 +133,7 @@ class ThingCommands(ThingReads):
                 raise documents.missing(thing_id, ())
             return self._create(caller, hot, value, conditions)
         if not keys:
-            _check_no_policy(value)
+            check_no_policy(value)
         self._check_write(caller, hot, keys)
         current = hot.parsed()
         assert current is not None
@@ -181,7 +182,7 @@ class ThingCommands(ThingReads):
                 patch = patches.without_patterns(patch)
             return self._create(caller, hot, merge.strip_nulls(patch), conditions)
         if not keys:
-            _check_no_policy(patch)
+            check_no_policy(patch)
             patch = self._creation.members(hot.id, patch)
         if not self._book.may_merge(caller, pointer.render(keys), patch, hot):
             raise self._denied(hot, keys)
@@ -196,7 +197,7 @@ class ThingCommands(ThingReads):
             patch = self._filtered(caller, hot, current, keys, patch, conditions)
             if patch is patches.NOTHING:
                 return Outcome(created=False, revision=hot.revision)
-        policy_id = _policy_id_in(keys, patch)
+        policy_id = policy_id_in(keys, patch)
         if policy_id is not None:
             self._creation.check_policy(caller, policy_id, hot.id, current=hot.policy_id)
         if conditions.if_equal is not IfEqual.UPDATE:
@@ -319,11 +320,18 @@ class ThingCommands(ThingReads):
         headers = self._headers(caller, change.keys, conditions)
         if change.created and change.kind == "thing.modified" and change.keys:
             headers["created"] = True
-        return self._store(hot, current, change, headers)
+        outcome = self._store(hot, current, change, headers)
+        if not conditions.get_metadata or not hot.exists:
+            return outcome
+        after = hot.document()
+        assert after is not None
+        found = self._metadata(caller, after, change.keys, hot.policy_id, conditions)
+        return msgspec.structs.replace(outcome, metadata=found)
 
     def _headers(self, caller: Caller, keys: Keys, conditions: Conditions) -> dict[str, object]:
         headers = headers_of(caller)
         if conditions is not NO_CONDITIONS:
+            metadata.parse_keys(keys, conditions.get_metadata)
             headers |= metadata.headers_for(
                 keys, conditions.put_metadata, conditions.delete_metadata
             )
@@ -458,23 +466,6 @@ def _visible(value: object, keys: Keys) -> object:
     if not keys and isinstance(value, dict) and metadata.MEMBER in value:
         return {key: child for key, child in value.items() if key != metadata.MEMBER}
     return value
-
-
-def _policy_id_in(keys: Keys, patch: object) -> str | None:
-    """The policy that a merge gives to a thing; None if it gives none."""
-    if keys == ("policyId",):
-        return str(patch)
-    if not keys and isinstance(patch, dict) and "policyId" in patch:
-        return str(patch["policyId"])
-    return None
-
-
-def _check_no_policy(value: object) -> None:
-    if isinstance(value, dict) and "_policy" in value:
-        raise PolicyNotAllowed(
-            "an existing thing cannot be given a policy in its body.",
-            hint="PUT the policy to /api/2/policies/<policyId>.",
-        )
 
 
 def _check_changed(before: object, after: object) -> None:

@@ -15,6 +15,7 @@ from littoral.twin.errors import (
     PlaceholderUnknownField,
     PolicyConflicting,
     PolicyInvalid,
+    PolicyNotAllowed,
     ThingIdNotDeletable,
     ThingIdNotSettable,
     ThingNotCreatable,
@@ -176,3 +177,21 @@ class Creation:
             )
         if not caller.unrestricted and not enforcer.may(caller.subjects, WRITE, "thing:/"):
             raise self._forbidden("thing", f"you may not write things of policy {policy_id}.")
+
+
+def policy_id_in(keys: tuple[str, ...], patch: object) -> str | None:
+    """The policy that a merge gives to a thing; None if it gives none."""
+    if keys == ("policyId",):
+        return str(patch)
+    if not keys and isinstance(patch, dict) and "policyId" in patch:
+        return str(patch["policyId"])
+    return None
+
+
+def check_no_policy(value: object) -> None:
+    """Raise `PolicyNotAllowed` if the body of an existing thing has a policy in it."""
+    if isinstance(value, dict) and "_policy" in value:
+        raise PolicyNotAllowed(
+            "an existing thing cannot be given a policy in its body.",
+            hint="PUT the policy to /api/2/policies/<policyId>.",
+        )

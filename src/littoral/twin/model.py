@@ -157,7 +157,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     policy_seq: int = 0
     """Of the record of a policy that was made along with the thing; 0 if none was."""
     metadata: object | None = None
-    """What ``get-metadata`` asked for."""
+    """What ``get-metadata`` asked for, as it is after the write."""
 
 
 class View(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from littoral.kernel import pointer
-from littoral.kernel.errors import InvalidHeader, InvalidId
+from littoral.kernel.errors import InvalidId
 from littoral.kernel.ids import namespace_of, parse_thing_id
 from littoral.kernel.time import Clock
 from littoral.log import Record
@@ -164,9 +164,7 @@ class ThingReads:
         policy_id: str,
         conditions: Conditions,
     ) -> object | None:
-        wanted = [
-            metadata.parse_key(keys, text, error=InvalidHeader) for text in conditions.get_metadata
-        ]
+        wanted = metadata.parse_keys(keys, conditions.get_metadata)
         tree = document.get(metadata.MEMBER)
         if tree is None:
             return None

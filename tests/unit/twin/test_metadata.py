@@ -22,12 +22,6 @@ PUMP = {
 }
 
 
-def put(**items):
-    return Conditions(
-        put_metadata=tuple(MetadataPut(k.replace("__", "/"), v) for k, v in items.items())
-    )
-
-
 def puts(*items):
     return Conditions(put_metadata=tuple(MetadataPut(k, v) for k, v in items))
 
@@ -267,28 +261,6 @@ def test_what_becomes_of_data_becomes_of_its_metadata(on_pump, verb, path, value
     on_pump(main)
 
 
-def test_telemetry_takes_metadata_along_too(on_node):
-    async def main(node):
-        door = node.door()
-        door.telemetry("f", b'{"a":1,"b":2}')
-        thing = "org.littoral:4711"
-        things = node.twins.things
-        unit = puts(("a/unit", 1), ("b/unit", 2))
-        things.merge(node.admin, thing, "/features/f/properties", {}, conditions=unit)
-        for payload in (b'{"a":5}', b'{"a":null}', b'{"a":6,"b":7}', b'{"c":8}'):
-            door.telemetry("f", payload)
-        # What was deleted in between has lost its metadata, also if nobody looked then.
-        assert node.doc(thing)["_metadata"] == {
-            "features": {"f": {"properties": {"b": {"unit": 2}}}}
-        }
-        states = await node.revisions(thing)
-        assert list(states.values())[-1] == node.doc(thing)
-        await node.reopen(flush=False)
-        assert node.doc(thing) == list(states.values())[-1]
-
-    on_node(main)
-
-
 def test_a_thing_that_is_made_anew_has_no_metadata(on_pump):
     async def main(node, things):
         things.merge(node.ditto, T, "/", {}, conditions=puts(("attributes/model/unit", 1)))
@@ -470,28 +442,21 @@ def test_metadata_counts_for_the_size_of_a_thing(on_pump):
     on_pump(main)
 
 
-def test_a_replica_folds_metadata_whatever_order_records_come_in(on_node, other):
-    async def main(node):
-        path = "/features/f/properties"
-        records = [
-            other(0, "thing.created", "/", {"thingId": T, "policyId": "a:p"}, oseq=1, entity=f"thing:{T}"),
-            other(1, "thing.merged", path, {"a": 1, "b": 1}, oseq=2, entity=f"thing:{T}",
-                  headers={"metadata": [["/*/unit", "mm"]]}),
-            other(2, "thing.merged", path, {"a": None}, oseq=3, entity=f"thing:{T}"),
-            other(3, "thing.merged", path, {"a": 2}, oseq=4, entity=f"thing:{T}"),
-            other(4, "thing.modified", path + "/b", 5, oseq=5, entity=f"thing:{T}",
-                  headers={"metadata": [["/by", "me"]], "metadata-deleted": ["/none"]}),
-            other(5, "thing.modified", "/attributes", {"x": 1}, oseq=6, entity=f"thing:{T}",
-                  headers={"metadata": [["/x/unit", "s"]]}),
-        ]  # fmt: skip
-        order = [0, 5, 3, 2, 4, 1]
-        for index in order:
-            node.twins.apply_remote(records[index])
-        assert node.doc(T)["_metadata"] == {
-            "features": {"f": {"properties": {"b": {"unit": "mm", "by": "me"}}}},
-            "attributes": {"x": {"unit": "s"}},
-        }
-        states = await node.revisions(T)
-        assert list(states.values())[-1] == node.doc(T)
+def test_a_write_tells_the_metadata_that_it_left(on_pump):
+    async def main(node, things):
+        things.merge(node.ditto, T, "/", {}, conditions=puts(("attributes/model/unit", "mm")))
+        asked = Conditions(get_metadata=("*/unit", "model/none"))
+        outcome = things.modify(
+            node.ditto, T, "/attributes", {"model": 1, "x": 2}, conditions=asked
+        )
+        assert outcome.metadata == {"model": {"unit": "mm"}}
+        outcome = things.modify(node.ditto, T, "/attributes", {"x": 2}, conditions=asked)
+        assert outcome.metadata is None
+        head = node.log.head
+        wrong = Conditions(get_metadata=("*/*",))
+        work = lambda: things.modify(node.ditto, T, "/attributes", {}, conditions=wrong)  # noqa: E731
+        assert code_of(work) == "header.invalid"
+        assert node.log.head == head
+        things.delete(node.ditto, T, "/", conditions=Conditions(get_metadata=("attributes/x",)))
 
-    on_node(main)
+    on_pump(main)

@@ -271,6 +271,11 @@ def parse_key(keys: Keys, text: str, *, error: type[LittoralError] = MetadataNot
     return key
 
 
+def parse_keys(keys: Keys, texts: Sequence[str]) -> list[Keys]:
+    """Read the pointers of ``get-metadata``; raise `InvalidHeader` if one means nothing."""
+    return [parse_key(keys, text, error=InvalidHeader) for text in texts]
+
+
 # -- reading ----------------------------------------------------------------------------------
 
 
