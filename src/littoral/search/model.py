@@ -13,19 +13,19 @@ QUERY_S_MAX = 10.0
 SETTLE_S_MAX = 60.0
 """How long a search waits for an index that is being made, or is far behind."""
 
-QUEUE_RECORDS_MAX = 20_000
+QUEUE_RECORDS_MAX = 3_000
 """Committed records that are kept for the index; of more it is only kept which things they concern."""
 
-CHUNK_RECORDS_MAX = 512
+CHUNK_RECORDS_MAX = 256
 """Records that the index takes in at once."""
 
 CHUNK_THINGS_MAX = 100
 """Things that are read anew at once."""
 
-COMMIT_CHANGES = 400
+COMMIT_CHANGES = 100_000
 """Changed leaves after which the index is written to its file."""
 
-COMMIT_S = 2.0
+COMMIT_S = 10.0
 """How long a change of the index stays in memory only; a crash makes it again from the log."""
 
 BEHIND_RECORDS_MAX = 200_000

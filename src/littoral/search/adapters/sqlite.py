@@ -16,6 +16,7 @@ from littoral.rql import Query, SortBy
 from littoral.search.adapters import tables
 from littoral.search.adapters.asking import Asker
 from littoral.search.adapters.audiences import Audiences
+from littoral.search.adapters.checkpointing import Checkpointer
 from littoral.search.adapters.figures import aggregate
 from littoral.search.adapters.limited import Limited
 from littoral.search.adapters.paths import Paths
@@ -82,6 +83,7 @@ class SqliteIndex:
         self._committed_s = 0.0
         self._wal_pages = 0
         self._bare = False
+        self._checkpointer: Checkpointer | None = None
         self._took_ms = 0.0
         self._hits = 0
         self.taken = self.read = 0
@@ -191,7 +193,12 @@ class SqliteIndex:
             now.writer.changes = 0
             self._committed_s = self._monotonic_s()
             if self._wal_pages * tables.PAGE_BYTES > WAL_BYTES_SOFT:
-                now.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        if self._checkpointer is None:
+            self._checkpointer = Checkpointer(self._path)
+        self._checkpointer.poke()
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[_Open]:
@@ -315,6 +322,9 @@ class SqliteIndex:
             self._let_go()
 
     def _let_go(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
         if self._now is not None:
             with suppress(apsw.Error):
                 self._now.connection.close(force=True)

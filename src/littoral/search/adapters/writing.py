@@ -36,9 +36,9 @@ UPDATE leaf SET v = n.v FROM (
     SELECT t.place AS place, c.column2 AS wild, c.column3 AS path, c.column4 AS v FROM
 """
 _UPDATE_WHERE = """
-    c CROSS JOIN thing t ON t.id = c.column1 WHERE t.seq < c.column5 LIMIT -1
+    c CROSS JOIN thing t ON t.id = c.column1 WHERE t.seq < c.column5 AND NOT t.hidden LIMIT -1
 ) n WHERE leaf.thing = n.place AND leaf.wild = n.wild AND leaf.path = n.path AND leaf.i = 0
-    AND leaf.v IS NOT n.v
+    AND leaf.v IS NOT NULL AND (leaf.v < x'' OR leaf.v >= x'30')
 """
 _TOUCH = "UPDATE thing SET revision = n.column2, modified = max(modified, n.column3), seq = n.column4 FROM"
 _TOUCH_WHERE = "n WHERE thing.id = n.column1 AND thing.seq < n.column4"
@@ -91,11 +91,10 @@ class Writer:
             for (thing_id, wild, path), (value, seq) in changes.items()
             if thing_id not in wanted
         ]
-        for thing_id in self._unfit(rows):
-            wanted[thing_id] = None
-        if wanted:
-            rows = [row for row in rows if row[0] not in wanted]
-        self.changes += write_rows(self._connection, _UPDATE, _UPDATE_WHERE, rows)
+        changed = write_rows(self._connection, _UPDATE, _UPDATE_WHERE, rows)
+        self.changes += changed
+        if changed < len(rows):
+            wanted.update(dict.fromkeys(self._unfit(rows)))
         self.changes += write_rows(
             self._connection,
             _TOUCH,
