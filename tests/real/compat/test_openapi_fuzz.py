@@ -17,7 +17,8 @@ import pytest
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",
-    "response_schema_conformance", "response_headers_conformance",
+    "response_schema_conformance", "response_headers_conformance", "unsupported_method",
+    "allow_header_conformance", "ignored_auth",
 )  # fmt: skip
 IDS = ["org.littoral:fuzz", "org.littoral:fuzz-2", "org.littoral:none"]
 THING = {
