@@ -1,7 +1,7 @@
 """What a policy comes to, by example. The rules against random policies: tests/machine/policy."""
 
 from littoral.policy import Enforcer, covers, imported_by, load_policy, resolve, roots_of
-from littoral.policy.model import RESOLVED_POLICIES_MAX
+from littoral.policy.model import RESOLVED_POLICIES_MAX, TRANSITIVE_DEPTH_MAX
 
 READ = {"thing:/": {"grant": ["READ"], "revoke": []}}
 A = frozenset({"x:a"})
@@ -257,3 +257,28 @@ def test_a_resource_of_a_policy_is_one_key_although_it_has_slashes():
         "entries": {"A": {"resources": {"thing:/": 1}}}
     }
     assert not enforcer.may(A, "READ", "policy:/entries/A/resources/thing:~1secret")
+
+
+def test_imports_of_imports_are_followed_ten_deep():
+    policies = {}
+    for n in range(15):
+        imports = {f"n:{n + 1}": {"transitiveImports": [f"n:{n + 2}"]}}
+        document = {"entries": {"a": entry("x:a")}, "imports": imports}
+        policies[f"n:{n}"] = load_policy(document, policy_id=f"n:{n}")
+    found = resolve(policies["n:0"], policies.get)
+    assert len(found.entries) == 1 + 1 + TRANSITIVE_DEPTH_MAX
+    assert f"n:{TRANSITIVE_DEPTH_MAX + 1}" in found.depends_on
+    assert f"n:{TRANSITIVE_DEPTH_MAX + 2}" not in found.depends_on
+
+
+def test_an_entrys_own_limit_holds_for_who_refers_to_it_beside_what_it_refers_to():
+    entries = {
+        "a": entry("x:a", allowedAdditions=["subjects", "resources"]),
+        "b": entry("x:b", allowedAdditions=["subjects", "namespaces"], references=[{"entry": "a"}]),
+        "c": entry("x:c", allowedAdditions=["namespaces"], references=[{"entry": "free"}]),
+        "free": entry("x:f"),
+    }
+    policies = world(p=(entries, {}))
+    found = {one.label: one.entry for one in resolve(policies["n:p"], policies.get).entries}
+    assert found["b"].additions == {"subjects"}
+    assert found["c"].additions == {"namespaces"}

@@ -451,3 +451,17 @@ def test_changes_that_wait_for_their_commit_are_bounded(on_policies):
         check.put(Q, "/", MINE)
 
     on_policies(main)
+
+
+def test_it_can_be_told_whether_a_document_would_change_a_policy(on_policies):
+    guest = {"expiry": "2999-01-01T00:00:01Z", "announcement": {"beforeExpiry": "61s"}}
+    document = policy(admin=entry("nginx:admin"), guests={"subjects": {"nginx:g": guest}})
+
+    def main(check):
+        check.put(P, "/", document)
+        stored = check.node.twins.peek_policy(P)
+        assert check.policies.as_stored(P, document) == stored
+        assert check.policies.as_stored(P, stored) == stored
+        assert check.policies.as_stored(P, MINE) != stored
+
+    on_policies(main)
