@@ -22,8 +22,9 @@ def check_condition(
     book: PolicyBook, caller: Caller, hot: Hot, document: Document, query: rql.Query, *, now_ms: int
 ) -> None:
     """Raise `ConditionFailed` unless ``query`` holds and the caller may READ all that it names."""
-    _check_readable(book, caller, hot, query)
-    if not rql.matches(rql.resolve(query, now_ms), _lookup(hot, document)):
+    names = rql.properties(query)
+    _check_readable(book, caller, hot, names)
+    if not rql.matches(rql.resolve(query, now_ms), _lookup(hot, document, names)):
         raise ConditionFailed(
             f"the condition does not hold for thing {hot.id} as it is now.",
             hint="Read the thing, then decide.",
@@ -50,10 +51,10 @@ def filtered_patch(
         ConditionFailed: the caller may not READ what a condition names.
         InvalidPointer.
     """
-    lookup = _lookup(hot, document)
     for text, query in conditions.items():
-        _check_readable(book, caller, hot, query)
-        if rql.matches(rql.resolve(query, now_ms), lookup):
+        names = rql.properties(query)
+        _check_readable(book, caller, hot, names)
+        if rql.matches(rql.resolve(query, now_ms), _lookup(hot, document, names)):
             continue
         place = pointer.parse(text)
         if place[: len(keys)] == keys:
@@ -64,15 +65,17 @@ def filtered_patch(
     return patch
 
 
-def _lookup(hot: Hot, document: Document) -> rql.Lookup:
+def _lookup(hot: Hot, document: Document, names: frozenset[str]) -> rql.Lookup:
+    if not any(name[:1] == "_" for name in names):
+        return rql.lookup_in(document)
     special = fields.special(
         hot.id, revision=hot.revision, created_ms=hot.created_ms, modified_ms=hot.modified_ms
     )
     return rql.lookup_in(document | special)
 
 
-def _check_readable(book: PolicyBook, caller: Caller, hot: Hot, query: rql.Query) -> None:
-    for name in rql.properties(query):
+def _check_readable(book: PolicyBook, caller: Caller, hot: Hot, names: frozenset[str]) -> None:
+    for name in names:
         keys = rql.split(name)
         if keys == ("thingId",):
             continue
