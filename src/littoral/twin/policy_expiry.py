@@ -118,6 +118,8 @@ class PolicyExpiry:
                 self._attend(policy_id, now_ms)
             except LittoralError:
                 self._waiting[policy_id] = now_ms + _RETRY_MS
+        # Who is not due any more waits for nothing.
+        self._waiting = {one: at for one, at in self._waiting.items() if at > now_ms}
         self._repeat(now_ms)
         waits = [*self._waiting.values(), *(one.at_ms for one in self._repeating.values())]
         return min((*waits, *(() if next_ms is None else (next_ms,))), default=None)
