@@ -58,6 +58,8 @@ class Follower:
         """Set while the index knows all things."""
         self.damaged = asyncio.Event()
         """Set when the index has to be made anew."""
+        self.woken = asyncio.Event()
+        """Set when there is something to do."""
         self.rebuilds = 0
         log.listen(self._committed)
         log.on_abort(self._aborted)
@@ -69,6 +71,7 @@ class Follower:
         self._batches.append(records)
         self._waiting += len(records)
         self._heard = records[-1].seq
+        self.woken.set()
         if self._waiting > QUEUE_RECORDS_MAX:
             self._coalesce()
 
@@ -93,9 +96,11 @@ class Follower:
         self._policies.update(dict.fromkeys(self._risky_policies))
         self._risky.clear()
         self._risky_policies.clear()
+        self.woken.set()
 
     def _lapsed(self, policy_ids: frozenset[str]) -> None:
         self._policies.update(dict.fromkeys(policy_ids))
+        self.woken.set()
 
     # Going on.
 
@@ -127,6 +132,7 @@ class Follower:
             _logger.warning("%s It is made anew.", error)
             self.built.clear()
             self.damaged.set()
+            self.woken.set()
 
     async def answer(self, what: Callable[[], T]) -> T:
         """Bring the index up to the last commit, and ask it something.

@@ -13,7 +13,7 @@ from littoral.rql import Query, SortBy, render, resolve
 from littoral.search.core import cursors
 from littoral.search.core.cursors import Bookmark
 from littoral.search.core.properties import target_of
-from littoral.search.errors import IndexBuilding, InvalidNamespaces, QueryTimeExceeded
+from littoral.search.errors import IndexBuilding, IndexDamaged, InvalidNamespaces, QueryTimeExceeded
 from littoral.search.following import Follower
 from littoral.search.model import (
     CHUNK_RECORDS_MAX,
@@ -174,18 +174,25 @@ class Search:
         self._queries += 1
         try:
             async with asyncio.timeout(SETTLE_S_MAX):
-                while True:
-                    await self._follower.built.wait()
-                    async with self._turn:
-                        found = await self._follower.answer(what)
-                        if await self._follower.wait_durable():
-                            return found
+                try:
+                    return await self._answer(what)
+                except IndexDamaged:
+                    # It is being made anew; what fails then, too, is not the file's fault.
+                    return await self._answer(what)
         except TimeoutError as e:
             if self._follower.built.is_set():
                 raise QueryTimeExceeded("the index did not catch up in time.") from e
             raise IndexBuilding(
                 "the search index is being made.", hint="Try again in a moment."
             ) from e
+
+    async def _answer(self, what: Callable[[], T]) -> T:
+        while True:
+            await self._follower.built.wait()
+            async with self._turn:
+                found = await self._follower.answer(what)
+                if await self._follower.wait_durable():
+                    return found
 
     # Background.
 
@@ -206,7 +213,8 @@ class Search:
         follower = self._follower
         while not follower.damaged.is_set():
             if not follower.behind:
-                await self._log.wait_beyond(self._log.committed)
+                follower.woken.clear()
+                await follower.woken.wait()
             lately = self._clock.monotonic_s() - self._asked_s < ASKED_LATELY_S
             if lately and follower.behind < CHUNK_RECORDS_MAX:
                 await asyncio.sleep(GATHER_S)

@@ -17,6 +17,7 @@ from littoral.rql import parse, parse_options
 from littoral.search import Search, SearchQuery
 from littoral.search.adapters.sqlite import SqliteIndex
 from littoral.simulate import SeededEntropy, VirtualClock, run
+from littoral.simulate.committer import VirtualCommitter
 from littoral.twin import Caller, Twins
 
 
@@ -62,8 +63,9 @@ class Node:
     stranger = Caller(frozenset({"nginx:stranger"}))
     policy = staticmethod(policy)
 
-    def __init__(self, path=":memory:"):
+    def __init__(self, path=":memory:", commit_s=0.0):
         self.path = path
+        self.commit_s = commit_s
         self.store = FlakyStore()
         self.openings = 0
         self.removed = []
@@ -75,7 +77,9 @@ class Node:
         entropy = SeededEntropy(random.Random(self.openings))
         self.log = Log.open(
             store=self.store,
-            committer=InlineCommitter(loop),
+            committer=VirtualCommitter(loop, random.Random(1), latency_s_max=self.commit_s)
+            if self.commit_s
+            else InlineCommitter(loop),
             clock=self.clock,
             entropy=entropy,
             node=NodeId("site"),
@@ -166,9 +170,9 @@ class Node:
 def on_node():
     """Runs ``async def main(node)`` against a fresh node in the virtual world."""
 
-    def start(main, *, path=":memory:"):
+    def start(main, **more):
         async def world():
-            node = Node(path)
+            node = Node(**more)
             node.open()
             await node.seed()
             return await main(node)
