@@ -25,6 +25,7 @@ import uvloop
 
 from littoral.app.bench.processes import die_with_parent, free_port
 from littoral.app.run import serve
+from littoral.kernel.errors import LittoralError
 from littoral.node.config import HttpConfig, LinkConfig, MqttConfig, NodeConfig
 from littoral.registry import seed_development
 from littoral.twin import Caller
@@ -84,6 +85,13 @@ def run_node(directory, port, things):
             def ready(node, addresses):
                 async def announce():
                     await fill(node)
+                    # The index of new things costs what it costs; it is not measured here.
+                    while node.search is not None:
+                        try:
+                            await node.search.settled()
+                            break
+                        except LittoralError:
+                            await asyncio.sleep(1)
                     print("ready", flush=True)
 
                 tasks.create_task(announce())
