@@ -94,6 +94,8 @@ def test_pings_are_answered_and_messages_come_in_order():
         (frame(b"", Opcode.CLOSE), 1005),
         (frame(b"\x03", Opcode.CLOSE), 1002),
     ],
+    # Masks are random, and workers must agree on the names of their tests.
+    ids=["not UTF-8", "not masked", "own code", "no code", "half a code"],
 )
 def test_the_end_is_told_to_both_sides(data, code):
     async def main(socket, pipe):
