@@ -27,7 +27,7 @@ class NullTwin:
     def bulk(self, content_type, payload, *, device_time=None, message_id=None) -> bool:
         return True
 
-    def protocol(self, payload) -> None:
+    def protocol(self, payload, message_id=None) -> None:
         return None
 
 

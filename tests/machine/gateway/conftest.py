@@ -53,7 +53,7 @@ class Around:
         self.stored.append(payload)
         return True
 
-    def protocol(self, payload) -> bytes:
+    def protocol(self, payload, message_id=None) -> bytes:
         self.stored.append(payload)
         return b'{"status":204}'
 
