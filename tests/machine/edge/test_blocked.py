@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from littoral.edge.blocked import Blocked
 from littoral.edge.core import Apply
 from littoral.edge.inflow import Inflow
@@ -125,6 +127,7 @@ def test_held_records_come_anew_in_the_order_of_their_seqs_across_classes(in_wor
     in_world(main)
 
 
+@pytest.mark.slow
 def test_a_busy_entity_is_sent_as_it_is_again_after_its_clock_is_right(in_world, wait_until):
     """Something of it is always on its way; it must not be refused for ever."""
 

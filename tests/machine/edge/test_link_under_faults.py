@@ -252,6 +252,7 @@ def test_kinds_and_entities_that_nobody_knows_are_stored_and_passed_on(
     in_world(main)
 
 
+@pytest.mark.slow
 def test_an_alarm_overtakes_a_backlog_of_telemetry(in_world, wait_until, linked):
     async def main(world):
         site = world.site("site-one")

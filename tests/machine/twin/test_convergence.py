@@ -6,6 +6,7 @@ The oracle is the definition: a thing is the fold of its records in the order of
 import asyncio
 import random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -201,6 +202,7 @@ SEED_798 = [
 """Late records of one lane between late records of another, as seed 798 of the world had them."""
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(records=histories(), seed=st.integers(0, 99), pauses=st.sets(st.integers(0, 12)))
 @example(records=SEED_798, seed=0, pauses={0, 1, 2, 3, 4, 5})

@@ -8,6 +8,7 @@ import asyncio
 import copy
 import random
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -271,4 +272,4 @@ TwinsAsDicts.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
-test_twins_do_what_a_dict_would_do = TwinsAsDicts.TestCase
+test_twins_do_what_a_dict_would_do = pytest.mark.slow(TwinsAsDicts.TestCase)

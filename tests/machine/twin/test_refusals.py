@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,6 +168,7 @@ async def world(commands, *, together):
     await log.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(st.lists(COMMANDS, min_size=1, max_size=8), st.booleans())
 def test_a_refused_command_writes_nothing(commands, together):

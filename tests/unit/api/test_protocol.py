@@ -162,6 +162,7 @@ def test_whatever_comes_is_read_or_refused_never_crashes(data):
         protocol.parse_command(protocol.parse_envelope(data))
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -206,6 +207,7 @@ def test_what_is_no_address_of_a_message_is_refused(path):
         live.parse_message_path(path)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=50), st.sampled_from(["application/octet-stream", "image/png", ""]))
 def test_binary_payloads_survive_the_envelope(payload, content_type):
     value = live.encode_payload(payload, content_type)

@@ -84,6 +84,7 @@ def test_every_topic_is_read_as_it_was_written(topic):
     assert protocol.parse_topic(str(topic)) == topic
 
 
+@pytest.mark.slow
 @given(
     topics,
     st.lists(words, max_size=4),
@@ -300,6 +301,7 @@ def test_random_text_gets_one_error_each(on_node, texts):
     on_node(main)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_whatever_stands_in_a_filter_is_read_or_refused(namespaces, text):
     with contextlib.suppress(LittoralError):

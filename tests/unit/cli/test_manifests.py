@@ -91,6 +91,7 @@ def test_what_is_broken_is_told_with_its_line(written, text, line, problem):
     assert problem in sentence, sentence
 
 
+@pytest.mark.slow
 def test_deep_nesting_is_an_error_and_no_crash(written):
     assert "m.yaml" in refused(written("[" * 5000 + "]" * 5000))
 

@@ -121,6 +121,7 @@ def test_random_bytes_never_do_more_than_raise_the_peers_error(data):
         decode(data)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_mutated_frames_never_do_more_than_raise_the_peers_error(data):

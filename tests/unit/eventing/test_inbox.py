@@ -211,6 +211,7 @@ def test_an_answer_over_the_limit_is_refused_and_a_smaller_one_still_counts(cloc
     world(main)
 
 
+@pytest.mark.slow
 def test_waiting_messages_are_bounded_per_thing_and_in_all(clock, world):
     async def main():
         inbox = Inbox(clock)

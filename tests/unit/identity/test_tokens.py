@@ -159,6 +159,7 @@ def test_keys_are_fetched_once_and_again_when_they_are_rotated(in_world):
     in_world(main)
 
 
+@pytest.mark.slow
 def test_forged_key_ids_do_not_make_the_node_knock_at_the_issuer(in_world):
     async def main(world):
         await world.bearer(world.token())

@@ -34,6 +34,7 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(target=VALUES, earlier=OBJECTS, later=OBJECTS)
 def test_a_composed_patch_does_what_both_do_one_after_the_other(target, earlier, later):
@@ -49,6 +50,7 @@ def test_a_composed_patch_does_what_both_do_one_after_the_other(target, earlier,
     assert given_later == later
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     patches=st.lists(st.tuples(st.sampled_from("fg"), OBJECTS, st.booleans()), max_size=8),
@@ -138,6 +140,7 @@ LANES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     writes=st.lists(st.tuples(LANES, st.integers(1, 9), st.booleans()), max_size=10), asked=LANES

@@ -190,6 +190,7 @@ def copy(value):
     return json.decode(json.encode(value))
 
 
+@pytest.mark.slow
 @given(DOCUMENTS, VALUES)
 def test_a_minimised_patch_does_the_same(document, patch):
     left = patches.minimised(document, patch)
@@ -247,6 +248,7 @@ def naive(target, patch):
     return result
 
 
+@pytest.mark.slow
 @given(DOCUMENTS, PATTERNED)
 def test_an_expanded_patch_does_what_its_patterns_say(document, patch):
     plain = patches.expanded(document, copy(patch))
@@ -263,6 +265,7 @@ def test_same_is_equality_of_json(a, b):
     assert patches.same(1, 1.0) and not patches.same(0, bool(0))
 
 
+@pytest.mark.slow
 @given(DOCUMENTS, st.lists(KEYS, max_size=3).map(tuple), st.booleans())
 def test_what_is_dropped_from_a_patch_is_not_there(patch, keys, empty_too):
     before = copy(patch)

@@ -310,6 +310,7 @@ def test_a_clock_that_jumps_is_heeded_within_a_minute(on_node):
     on_node(main)
 
 
+@pytest.mark.slow
 def test_many_policies_are_due_at_once(on_node):
     async def main(node):
         now = node.clock.now_ms()

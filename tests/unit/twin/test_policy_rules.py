@@ -436,6 +436,7 @@ def test_what_may_not_be_seen_is_missing_and_what_may_not_be_changed_is_forbidde
     on_policies(main)
 
 
+@pytest.mark.slow
 def test_changes_that_wait_for_their_commit_are_bounded(on_policies):
     def main(check):
         check.put(P, "/", MINE)

@@ -181,6 +181,7 @@ def test_a_read_waits_for_what_is_not_durable_yet(on_node):
     on_node(main)
 
 
+@pytest.mark.slow
 def test_records_that_change_no_twin_do_not_make_the_replay_long(on_node):
     async def main(node):
         door = node.door()
