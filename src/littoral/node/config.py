@@ -120,7 +120,7 @@ class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The search index: a file of its own beside the log, made anew whenever it is missing."""
 
     enabled: bool = True
-    cache_mib: int = 32
+    cache_mib: int = 64
     """Memory for its pages."""
 
 

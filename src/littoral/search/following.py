@@ -5,7 +5,8 @@ Everything here runs on the loop; the index works on its worker.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from littoral.kernel.errors import LittoralError
@@ -36,8 +37,8 @@ T = TypeVar("T")
 class Follower:
     """One index and its place behind the log.
 
-    Invariant: what is committed is in the index, in ``_batches``, or named in ``_things`` and
-    ``_policies``.
+    Invariant: what is committed is in the index, in ``_batches``, or named in ``_things``,
+    ``_named`` or ``_policies``.
     """
 
     def __init__(self, log: Log, twins: Twins, index: Index, worker: Worker) -> None:
@@ -50,6 +51,9 @@ class Follower:
         self._waiting = 0
         self._heard = log.committed
         self._things: dict[str, None] = {}
+        """Things to be read before the next answer."""
+        self._named: dict[str, int] = {}
+        """Things whose records were let go of, in the order of their oldest one's seq."""
         self._policies: dict[str, None] = {}
         self._risky: dict[str, int] = {}
         self._risky_policies: dict[str, int] = {}
@@ -82,10 +86,10 @@ class Follower:
         self._batches.clear()
         self._waiting = 0
 
-    def _name(self, records: Iterable[Record]) -> None:
+    def _name(self, records: Sequence[Record]) -> None:
         for entity in {record.entity for record in records}:
             if entity.startswith(_THING):
-                self._things[entity[len(_THING) :]] = None
+                self._named.setdefault(entity[len(_THING) :], records[0].seq)
             elif entity.startswith(_POLICY):
                 self._policies[entity[len(_POLICY) :]] = None
 
@@ -107,7 +111,7 @@ class Follower:
     @property
     def behind(self) -> int:
         """Records that are not in the index yet; things that have to be read count as one."""
-        return self._waiting + len(self._things) + len(self._policies)
+        return self._waiting + len(self._things) + len(self._named) + len(self._policies)
 
     async def work(self, what: Callable[[], T]) -> T:
         """Run something on the worker; raise what it raises."""
@@ -139,10 +143,11 @@ class Follower:
 
         If little is behind, both are one trip to the worker.
         """
-        await self._advance(CHUNK_RECORDS_MAX)
-        if self._things or self._policies:
-            await self._read()
-        records = self._next(CHUNK_RECORDS_MAX)
+        target = self._heard  # what is committed from now on may wait
+        while self._waits(target, CHUNK_RECORDS_MAX):
+            await self._take(self._next(CHUNK_RECORDS_MAX, target))
+        await self._read(target)
+        records = self._next(CHUNK_RECORDS_MAX, target)
         if not records:
             return await self.work(what)
         own, index = self._own, self._index
@@ -160,31 +165,35 @@ class Follower:
         if wants == _NOTHING:
             self.position = records[-1].seq
             return found  # type: ignore[return-value]  # only what is wanting leaves it out
-        await self._settle(wants)
+        await self._settle(wants, target)
         return await self.work(what)
 
     async def step(self) -> int:
         """Take in one piece of what is behind; return how much it was."""
-        if self._things or self._policies:
+        if self._things or self._named or self._policies:
             before = self.behind
-            await self._read(CHUNK_THINGS_MAX)
+            await self._read(self._heard, CHUNK_THINGS_MAX)
             return max(1, before - self.behind)
-        records = self._next(CHUNK_RECORDS_MAX)
+        records = self._next(CHUNK_RECORDS_MAX, self._heard)
         if records:
             await self._take(records)
         return len(records)
 
-    async def _advance(self, left: int) -> None:
-        """Take in records until at most ``left`` wait."""
-        while self._waiting > left:
-            await self._take(self._next(CHUNK_RECORDS_MAX))
+    def _waits(self, target: int, limit: int) -> bool:
+        """Whether more than ``limit`` of the records up to ``target`` wait."""
+        count = 0
+        for batch in self._batches:
+            if batch[0].seq > target or count > limit:
+                break
+            count += len(batch)
+        return count > limit
 
-    def _next(self, limit: int) -> list[Record]:
-        """The oldest batches, some ``limit`` records of them."""
+    def _next(self, limit: int, target: int) -> list[Record]:
+        """The oldest batches up to ``target``, some ``limit`` records of them."""
         records: list[Record] = []
         count = 0
         for batch in self._batches:
-            if records and len(records) + len(batch) > limit:
+            if batch[0].seq > target or (records and len(records) + len(batch) > limit):
                 break
             records += batch
             count += 1
@@ -214,38 +223,52 @@ class Follower:
         if wants == _NOTHING:
             self.position = records[-1].seq
         else:
-            await self._settle(wants)
+            await self._settle(wants, self._heard)
 
-    async def _settle(self, wants: Wants) -> None:
+    async def _settle(self, wants: Wants, target: int) -> None:
         """Read what the index wants to know."""
         self._things.update(dict.fromkeys(wants.things))
         self._policies.update(dict.fromkeys(wants.changed))
-        await self._read()
+        await self._read(target)
 
-    async def _read(self, limit: int | None = None) -> None:
-        """Read the things and policies that changed (at most ``limit`` of them), as they are now."""
-        target = self._heard if not self._batches else self._batches[0][0].seq - 1
-        while self._things and limit != 0:
-            ids = list(self._things)[:CHUNK_THINGS_MAX]
+    async def _read(self, target: int, limit: int | None = None) -> None:
+        """Read what changed up to ``target`` (at most ``limit`` things), as it is now."""
+        if not (self._things or self._named or self._policies):
+            return
+        while limit != 0 and (ids := self._to_read(target)):
             await self._read_things(ids)
             limit = None if limit is None else max(0, limit - len(ids))
-        while self._policies and limit != 0:
-            ids = list(self._policies)[:CHUNK_THINGS_MAX]
-            await self._read_policies(ids)
-            limit = None if limit is None else max(0, limit - len(ids))
-        if not self._things and not self._policies:
-            index = self._index
+        while limit != 0 and self._policies:
+            await self._read_policies(list(self._policies)[:CHUNK_THINGS_MAX])
+        if self._things or self._policies:
+            return
+        index, reached = self._index, self._settled_to()
 
-            def note() -> None:
-                index.reached(target)
-                index.commit()
+        def note() -> None:
+            index.reached(reached)
+            index.commit()
 
-            await self.work(note)
-            self.position = target
+        await self.work(note)
+        self.position = reached
+
+    def _to_read(self, target: int) -> list[str]:
+        """Things that have to be read for an answer at ``target``, some of them."""
+        ids = list(islice(self._things, CHUNK_THINGS_MAX))
+        if ids:
+            return ids
+        several = islice(self._named.items(), CHUNK_THINGS_MAX)
+        return [one for one, _ in takewhile(lambda item: item[1] <= target, several)]
+
+    def _settled_to(self) -> int:
+        """Up to here nothing waits any more."""
+        first = [self._batches[0][0].seq] if self._batches else []
+        first += islice(self._named.values(), 1)
+        return min(first) - 1 if first else self._heard
 
     async def _read_things(self, ids: list[str]) -> None:
         for one in ids:
             self._things.pop(one, None)
+            self._named.pop(one, None)
         standings = [self._twins.standings.of(one) for one in ids]
         committed = self._log.committed
         for standing in standings:
@@ -337,7 +360,7 @@ class Follower:
                 self._name(records)
                 position = records[-1].seq
                 await asyncio.sleep(0)
-            await self._read()
+            await self._read(self._heard)
         self.built.set()
 
     async def _build(self) -> None:
@@ -346,6 +369,7 @@ class Follower:
         self._coalesce()
         target = self._log.committed
         self._things.clear()
+        self._named.clear()
         after = ""
         index = self._index
         while standings := self._twins.standings.after(after, limit=CHUNK_THINGS_MAX):
