@@ -112,7 +112,11 @@ def _things() -> Iterator[Operation]:
         "POST", f"{THING}/migrateDefinition", "Things", "Give a thing another definition",
         {200: Reply("Json"), 202: Reply("Json")}, ("dry-run", *_CONDITIONS), Body("Json"),
         refusals=WRITE_REFUSALS,
-        text="Not in this release: answers 501, or 404.",
+        text="The definition, and the parts of `migrationPayload` whose `patchConditions` hold, are "
+        "merged into the thing in one step; `{{ thing-json:<pointer> }}` stands for what is there. "
+        "200 tells the patch that was merged. 202 tells what would be (`dry-run=true`), or is empty: "
+        "no answer was wanted. Nothing is validated against the new definition, and "
+        "`initializeMissingPropertiesFromDefaults` is answered with 501.",
     )  # fmt: skip
 
 
