@@ -143,3 +143,33 @@ def test_events_come_out_as_they_went_in(texts):
     parser = EventParser()
     events = [event for line in lines if (event := parser.feed(line)) is not None]
     assert [event.data for event in events] == texts
+
+
+def test_a_bulk_tells_its_progress_while_it_goes_on():
+    report = '{"report":{"matched":3,"changed":2,"refused":1}}'
+    counts = '{"progress":{"matched":2,"changed":2,"unchanged":0,"refused":0}}'
+    node, transport = client((200, f"{counts}\n{report}\n".encode()))
+    seen = []
+    done = node.beyond.bulk("delete", "exists(thingId)", on_progress=seen.append)
+    assert [one.matched for one in seen] == [2] and (done.matched, done.refused) == (3, 1)
+    assert transport.asked[0].headers["accept"] == "application/x-ndjson"
+
+
+def test_one_user_and_one_key_are_read_and_a_mailbox_is_emptied():
+    node, transport = client(
+        (200, b'{"name":"a b","roles":["user"]}'),
+        (200, b'{"id":"k1","subjects":["app:x"]}'),
+        (200, b'{"cancelled":["m1","m2"]}'),
+        (204, b""),
+    )
+    assert node.administration.user("a b").roles == ("user",)
+    assert node.administration.api_key("k1").subjects == ("app:x",)
+    assert node.messages.cancel_all("n:x") == ["m1", "m2"]
+    node.messages.cancel("n:x", "m/3")
+    base = "/api/littoral/v1"
+    assert [one.url.raw_path.decode() for one in transport.asked] == [
+        f"{base}/users/a%20b",
+        f"{base}/apikeys/k1",
+        f"{base}/things/n:x/mailbox",
+        f"{base}/things/n:x/mailbox/m%2F3",
+    ]

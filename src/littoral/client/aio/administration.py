@@ -111,6 +111,10 @@ class AsyncAdministration:
         """All API keys, without their secrets."""
         return [one async for one in self._pages("apikeys", {}, ApiKeyInfo)]
 
+    async def api_key(self, key_id: str) -> ApiKeyInfo:
+        """An API key, without its secret."""
+        return await self._one("apikeys", key_id, ApiKeyInfo)
+
     async def issue_api_key(
         self,
         subjects: Sequence[str],
@@ -133,6 +137,10 @@ class AsyncAdministration:
         """All users."""
         return [one async for one in self._pages("users", {}, UserInfo)]
 
+    async def user(self, name: str) -> UserInfo:
+        """A user."""
+        return await self._one("users", name, UserInfo)
+
     async def put_user(
         self, name: str, password: str, *, roles: Sequence[str] = ("user",)
     ) -> UserInfo:
@@ -143,6 +151,10 @@ class AsyncAdministration:
     async def delete_user(self, name: str) -> None:
         """Remove a user."""
         await self._delete("users", name)
+
+    async def _one(self, kind: str, name: str, model: type[T]) -> T:
+        answer = await self._node.send(Request("GET", f"{V1}/{kind}/{quote(name, safe='')}"))
+        return converted(answer.url, answer.json(), model)
 
     async def _asked(self, method: str, path: str, body: object, kind: type[T]) -> T:
         headers = {"content-type": "application/json"}

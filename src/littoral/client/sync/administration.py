@@ -110,6 +110,10 @@ class Administration:
         """All API keys, without their secrets."""
         return [one for one in self._pages("apikeys", {}, ApiKeyInfo)]
 
+    def api_key(self, key_id: str) -> ApiKeyInfo:
+        """An API key, without its secret."""
+        return self._one("apikeys", key_id, ApiKeyInfo)
+
     def issue_api_key(
         self,
         subjects: Sequence[str],
@@ -132,6 +136,10 @@ class Administration:
         """All users."""
         return [one for one in self._pages("users", {}, UserInfo)]
 
+    def user(self, name: str) -> UserInfo:
+        """A user."""
+        return self._one("users", name, UserInfo)
+
     def put_user(self, name: str, password: str, *, roles: Sequence[str] = ("user",)) -> UserInfo:
         """Create a user, or give a user another password and other roles."""
         body = {"password": password, "roles": list(roles)}
@@ -140,6 +148,10 @@ class Administration:
     def delete_user(self, name: str) -> None:
         """Remove a user."""
         self._delete("users", name)
+
+    def _one(self, kind: str, name: str, model: type[T]) -> T:
+        answer = self._node.send(Request("GET", f"{V1}/{kind}/{quote(name, safe='')}"))
+        return converted(answer.url, answer.json(), model)
 
     def _asked(self, method: str, path: str, body: object, kind: type[T]) -> T:
         headers = {"content-type": "application/json"}

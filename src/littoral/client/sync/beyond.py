@@ -1,7 +1,7 @@
 # Written by docs/unasync.py from littoral.client.aio; change that, then run `make docs`.
 """What Eclipse Ditto has not: bulks, aggregations, transactions, explanations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from littoral.client.answers import converted, decoded, error_from
@@ -30,6 +30,7 @@ class Beyond:
         condition: str | None = None,
         dry_run: bool = False,
         stop_at_refusals: int = 0,
+        on_progress: Callable[[BulkReport], None] | None = None,
     ) -> BulkReport:
         """Change or delete every thing that a query finds.
 
@@ -42,6 +43,7 @@ class Beyond:
             condition: RQL that has to hold for each thing, too, as it is then.
             dry_run: decide everything and write nothing.
             stop_at_refusals: end after so many; 0: go on to the end.
+            on_progress: is told the counts so far, each time that a page of things is durable.
 
         A bulk that is cut off has done a beginning; doing it again does the rest.
         """
@@ -50,6 +52,8 @@ class Beyond:
         last: Any = None
         for line in self._lines(f"{V1}/bulk/things", body):
             last = line
+            if on_progress is not None and isinstance(line, dict) and "progress" in line:
+                on_progress(converted(self._node.url, line["progress"], BulkReport))
         if not isinstance(last, dict) or "report" not in last:
             raise StreamEnded("the bulk was cut off.", hint="Do it again: it goes on.")
         return converted(self._node.url, last["report"], BulkReport)

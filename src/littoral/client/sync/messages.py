@@ -77,7 +77,13 @@ class Messages:
 
     def cancel(self, thing_id: str, message_id: str) -> None:
         """Take back a message that waits."""
-        self._node.send(Request("DELETE", f"{_mailbox(thing_id)}/{message_id}"))
+        address = f"{_mailbox(thing_id)}/{quote(message_id, safe='')}"
+        self._node.send(Request("DELETE", address))
+
+    def cancel_all(self, thing_id: str) -> list[str]:
+        """Take back all that wait and are this user's to cancel; their ids."""
+        answer = self._node.send(Request("DELETE", _mailbox(thing_id)))
+        return converted(answer.url, answer.json()["cancelled"], list[str])
 
 
 def _mailbox(thing_id: str) -> str:
