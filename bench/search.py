@@ -282,7 +282,9 @@ def measure(options, policies):
                 command = [sys.executable, __file__, "--load", str(port), str(updates)]
                 command += ["--things", str(options.things), "--seconds", str(options.seconds)]
                 before = cpu_s(node.pid), time.perf_counter()
-                output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                output = subprocess.run(
+                    command, check=True, stdout=subprocess.PIPE, text=True
+                ).stdout
                 figures[name] = json.loads(output)
                 took = time.perf_counter() - before[1]
                 figures[name]["cpu_share"] = (cpu_s(node.pid) - before[0]) / took
