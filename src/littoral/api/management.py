@@ -76,7 +76,7 @@ class ManagementRoutes:
             case ("things", thing_id, "mailbox", *below):
                 caller = caller_of(identity)
                 return await self._mailbox.handle(request, caller, thing_id, tuple(below))
-            case ("things" | "tenants" | "devices" | "sites" | "status" as name,):
+            case ("things" | "policies" | "tenants" | "devices" | "sites" | "status" as name,):
                 _only(request, "GET")
                 return self._read(name, request, identity)
             case _:
@@ -96,8 +96,8 @@ class ManagementRoutes:
         return empty_answer(204)
 
     def _read(self, name: str, request: Request, identity: Identity) -> Answer:
-        if name == "things":
-            return self._things(request, identity)
+        if name in ("things", "policies"):
+            return self._ids(name, request, identity)
         # The registry and the node's state are nobody's but an administrator's: no policy cuts them.
         require_admin(identity)
         match name:
@@ -110,22 +110,27 @@ class ManagementRoutes:
             case _:
                 return self._status()
 
-    def _things(self, request: Request, identity: Identity) -> Answer:
-        """Ids of things that the user may see."""
+    def _ids(self, kind: str, request: Request, identity: Identity) -> Answer:
+        """Ids of the things, or policies, that the user may see."""
         twins, caller = self._parts.twins, caller_of(identity)
+        list_ids, may_read = (
+            (twins.list_ids, twins.may_read)
+            if kind == "things"
+            else (twins.policy_ids, twins.may_read_policy)
+        )
         names = request.query.get("namespaces")
         namespaces = None if names is None else [n for n in names.split(",") if n]
         after, limit = _page(request)
         items: list[str] = []
         scanned = 0
         while True:
-            found = twins.list_ids(after=after, limit=limit, namespaces=namespaces)
+            found = list_ids(after=after, limit=limit, namespaces=namespaces)
             scanned += len(found)
             for one in found:
                 if len(items) == limit:
                     return json_answer({"items": items, "next": after})
                 after = one
-                if caller.unrestricted or twins.may_read(caller, one):
+                if caller.unrestricted or may_read(caller, one):
                     items.append(one)
             if len(found) < limit:
                 return json_answer({"items": items, "next": ""})
@@ -226,7 +231,7 @@ class ManagementRoutes:
         )
 
 
-_V1_NAMES = "apikeys, apply, devices, sites, status, tenants, things, tokens and users"
+_V1_NAMES = "apikeys, apply, devices, policies, sites, status, tenants, things, tokens and users"
 
 
 def _only(request: Request, method: str) -> None:

@@ -300,9 +300,16 @@ class Twins:
         """The newest document of a policy, unchecked: for the node's own parts."""
         return self.policies.load(policy_id).document()
 
-    def policy_ids(self, *, after: str = "", limit: int = 200) -> list[str]:
+    def policy_ids(
+        self, *, after: str = "", limit: int = 200, namespaces: Iterable[str] | None = None
+    ) -> list[str]:
         """Ids of existing policies in order of their bytes, beyond ``after``."""
-        return self._list("policy:", after, limit, None)
+        wanted = None if namespaces is None else frozenset(namespaces)
+        return self._list("policy:", after, limit, wanted)
+
+    def may_read_policy(self, caller: Caller, policy_id: str) -> bool:
+        """Whether the caller may see anything of an existing policy."""
+        return self.book.may_partly(caller, "policy:/", self.policies.load(policy_id))
 
     def on_announcement(self, listener: Listener) -> None:
         """Have it told that subjects leave policies: Ditto's ``subjectDeletion``."""

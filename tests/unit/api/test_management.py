@@ -254,6 +254,23 @@ def test_ids_of_things_are_those_that_the_user_may_see(on_node):
     on_node(main)
 
 
+def test_ids_of_policies_are_those_that_the_user_may_see(on_node):
+    async def main(node):
+        shut = POLICY["spec"]["entries"]["owner"] | {"subjects": {"nginx:x": {"type": "x"}}}
+        for n in range(4):
+            entries = {"o": shut} if n % 2 else POLICY["spec"]["entries"]
+            await node.twins.put_policy(node.admin, f"org.acme:p{n}", "/", {"entries": entries})
+        where = V1 + "/policies?namespaces=org.acme"
+        seen = await node.call("GET", where)
+        assert seen.json == {"items": ["org.acme:p0", "org.acme:p2"], "next": ""}
+        first = (await node.call("GET", where + "&limit=1")).json
+        assert first["items"] == ["org.acme:p0"] and first["next"]
+        assert len((await node.call("GET", where, user=ADMIN)).json["items"]) == 4
+        assert len((await node.call("GET", V1 + "/policies", user=ADMIN)).json["items"]) > 4
+
+    on_node(main)
+
+
 def test_status_tells_of_the_log_and_the_parts(on_node):
     async def main(node):
         status = (await node.call("GET", V1 + "/status", user=ADMIN)).json

@@ -34,6 +34,10 @@ def _administration() -> Iterator[Operation]:
         "GET", f"{V1}/things", "Administration", "Ids of the things that you may see",
         {200: Reply("Ids")}, (*_PAGES, "namespaces"), refusals=OWN_REFUSALS,
     )  # fmt: skip
+    yield Operation(
+        "GET", f"{V1}/policies", "Administration", "Ids of the policies that you may see",
+        {200: Reply("Ids")}, (*_PAGES, "namespaces"), refusals=OWN_REFUSALS,
+    )  # fmt: skip
     for name, schema, more in (
         ("tenants", "Tenants", ()),
         ("devices", "Devices", ("tenant",)),

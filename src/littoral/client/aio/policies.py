@@ -1,13 +1,14 @@
 """Who may read and write what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Unpack
 
-from littoral.client.answers import read, written
+from littoral.client.answers import converted, read, written
 from littoral.client.http import AsyncHttpTransport
 from littoral.client.model import Read, Written
 from littoral.client.requests import (
     NOTHING,
+    V1,
     Json,
     ReadOptions,
     Request,
@@ -19,6 +20,7 @@ from littoral.client.requests import (
 )
 
 POLICIES = "/api/2/policies"
+PAGE = 200
 
 
 class AsyncPolicies:
@@ -35,6 +37,21 @@ class AsyncPolicies:
         """What is at ``path``, with its entity tag."""
         request = reading(policy_address(policy_id, path), options)
         return read(await self._node.send(request))
+
+    async def ids(self, *, namespaces: Sequence[str] = ()) -> AsyncIterator[str]:
+        """Ids of all policies that the user may see, in order, page by page."""
+        after = ""
+        while True:
+            params: dict[str, str | int] = {"after": after, "limit": PAGE}
+            if namespaces:
+                params["namespaces"] = ",".join(namespaces)
+            answer = await self._node.send(Request("GET", f"{V1}/policies", params))
+            page = answer.json()
+            for one in converted(answer.url, page["items"], list[str]):
+                yield one
+            after = page.get("next") or ""
+            if not after:
+                return
 
     async def resolved(self, policy_id: str) -> Any:
         """The policy with everything that it imports folded in."""

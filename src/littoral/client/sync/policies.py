@@ -1,14 +1,15 @@
 # Written by docs/unasync.py from littoral.client.aio; change that, then run `make docs`.
 """Who may read and write what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
-from littoral.client.answers import read, written
+from littoral.client.answers import converted, read, written
 from littoral.client.http import HttpTransport
 from littoral.client.model import Read, Written
 from littoral.client.requests import (
     NOTHING,
+    V1,
     Json,
     ReadOptions,
     Request,
@@ -20,6 +21,7 @@ from littoral.client.requests import (
 )
 
 POLICIES = "/api/2/policies"
+PAGE = 200
 
 
 class Policies:
@@ -36,6 +38,21 @@ class Policies:
         """What is at ``path``, with its entity tag."""
         request = reading(policy_address(policy_id, path), options)
         return read(self._node.send(request))
+
+    def ids(self, *, namespaces: Sequence[str] = ()) -> Iterator[str]:
+        """Ids of all policies that the user may see, in order, page by page."""
+        after = ""
+        while True:
+            params: dict[str, str | int] = {"after": after, "limit": PAGE}
+            if namespaces:
+                params["namespaces"] = ",".join(namespaces)
+            answer = self._node.send(Request("GET", f"{V1}/policies", params))
+            page = answer.json()
+            for one in converted(answer.url, page["items"], list[str]):
+                yield one
+            after = page.get("next") or ""
+            if not after:
+                return
 
     def resolved(self, policy_id: str) -> Any:
         """The policy with everything that it imports folded in."""
