@@ -21,7 +21,9 @@ from littoral.app.bench.table import P99_TARGET_MS, RATIO_TARGETS
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-SCRIPTS = ("footprint", "memory", "reaction", "catchup", "twins", "websocket", "fanout")
+SCRIPTS = (
+    "footprint", "memory", "reaction", "catchup", "twins", "http_bench", "websocket", "fanout",
+)  # fmt: skip
 INGEST = (
     "import sys; from littoral.app.bench import IngestOptions, run_bench; "
     "sys.exit(run_bench(IngestOptions(rounds=int(sys.argv[1]), json=True)))"

@@ -1,6 +1,6 @@
 """Reads of whole things and writes of one property over HTTP: requests a second, and CPU for each.
 
-A node as `littoral up` runs it (granian, SQLite, uvloop) with 100,000 things of 1 kB; the load comes
+A node as `littoral up` runs it (SQLite, uvloop) with 100,000 things of 1 kB; the load comes
 from another process over keep-alive connections, each with one request at a time. Ditto's users are
 bound by policies, and so is the caller here. On shared cores the rate depends on who else works;
 the node's CPU time for a request does not.
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import uvloop
 
+from figures import Figure, report
 from littoral.app.bench.processes import die_with_parent, free_port
 from littoral.app.run import serve
 from littoral.kernel.errors import LittoralError
@@ -261,15 +262,25 @@ def main():
         run_load(int(port), kind, options.things, options.connections, options.seconds)
         return
     measured = measure(options.things, options.connections, options.seconds)
-    if options.json:
-        print(json.dumps(measured))
-        return
-    for kind, one in measured.items():
-        print(
-            f"{kind}: {one['rate']:,.0f}/s (target {TARGETS[kind]:,}), "
-            f"{one['cpu_us']:.0f} µs of the node's CPU each, "
-            f"p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms"
-        )
+    names = {
+        "get": "GET of a whole thing over HTTP",
+        "put": "durable PUT of one property over HTTP",
+    }
+    report(
+        [
+            Figure(
+                names[kind],
+                one["rate"],
+                "/s",
+                TARGETS[kind],
+                at_least=True,
+                detail=f"{options.things:,} things, {options.connections} connections; "
+                f"{one['cpu_us']:.0f} µs of the node's CPU each, "
+                f"p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms",
+            )
+            for kind, one in measured.items()
+        ]
+    )
 
 
 if __name__ == "__main__":
