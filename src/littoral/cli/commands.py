@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from littoral.cli.kinds import Kind, parse_kind, wrong_kind
+from littoral.cli.kinds import Kind, parse_kind
 from littoral.cli.output import Form, note, show, show_one
 from littoral.cli.target import Target, on_node, remember
 
@@ -57,7 +57,8 @@ def get(
     output: Output = Form.TABLE,
     tenant: Annotated[str | None, typer.Option(help="Devices of this tenant only.")] = None,
     namespace: Annotated[
-        list[str] | None, typer.Option(help="Things of this namespace only; repeat it.")
+        list[str] | None,
+        typer.Option(help="Things or policies of this namespace only; repeat it."),
     ] = None,
     query: Annotated[
         str | None,
@@ -67,7 +68,11 @@ def get(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
 ) -> None:
-    """List things, devices, sites or tenants, or get those named."""
+    """List objects of a kind, or get those named.
+
+    Kinds are things, policies, devices, sites, tenants, users and apikeys. A device is named
+    TENANT/DEVICE.
+    """
     from littoral.cli import objects
 
     with target.client() as client:
@@ -136,18 +141,18 @@ def apply(
 def delete(
     target: Target,
     kind: KindOf,
-    name: Annotated[str, typer.Argument(help="Its id.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Ids; TENANT/DEVICE.")],
 ) -> None:
-    """Delete a thing or a policy."""
+    """Delete objects; it ends at the first that is refused.
+
+    A device's thing stays. A tenant with devices is refused. A deleted API key is revoked.
+    """
+    from littoral.cli import objects
+
     with target.client() as client:
-        match kind:
-            case Kind.THING:
-                client.things.delete(name)
-            case Kind.POLICY:
-                client.policies.delete(name)
-            case _:
-                raise wrong_kind(kind, "deleted", "Apply it with spec.enabled: false instead.")
-    sys.stdout.write(f"{kind}/{name} deleted\n")
+        for name in names:
+            objects.delete(client, kind, name)
+            sys.stdout.write(f"{kind}/{name} deleted\n")
 
 
 def watch(

@@ -14,6 +14,8 @@ class Kind(StrEnum):
     SITE = "site"
     TENANT = "tenant"
     POLICY = "policy"
+    USER = "user"
+    API_KEY = "apikey"
 
     @property
     def plural(self) -> str:
@@ -38,6 +40,13 @@ def parse_kind(text: str) -> Kind:
     return kind
 
 
-def wrong_kind(kind: Kind, verb: str, advice: str) -> typer.BadParameter:
-    """A usage error: ``verb`` does not exist for ``kind``."""
-    return typer.BadParameter(f"{kind.plural} cannot be {verb} yet. {advice}")
+def device_name(text: str) -> tuple[str, str]:
+    """Tenant and device of ``TENANT/DEVICE``.
+
+    Raises:
+        typer.BadParameter: a usage error: there is no tenant in it.
+    """
+    tenant, slash, device = text.partition("/")
+    if not (tenant and slash and device):
+        raise typer.BadParameter(f"{text!r} is no device: write TENANT/DEVICE.")
+    return tenant, device

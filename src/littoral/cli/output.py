@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -50,19 +50,25 @@ def note(sentence: str, *, style: str = "") -> None:
     errors().print(sentence, style=style, markup=False)
 
 
-def show(rows: Iterable[Row], *, form: Form, columns: Sequence[str], name: str) -> int:
+def show(
+    rows: Iterable[Row],
+    *,
+    form: Form,
+    columns: Sequence[str],
+    name: str | Callable[[Row], str],
+) -> int:
     """Print a list of objects; return how many.
 
     Args:
         rows: objects, shown whole as JSON and YAML.
         form: as what.
         columns: members that the table shows, in order.
-        name: the member that names an object.
+        name: the member that names an object, or what makes its name.
     """
     if form is Form.NAME:
         count = 0
         for row in rows:
-            sys.stdout.write(f"{row[name]}\n")
+            sys.stdout.write(f"{row[name] if isinstance(name, str) else name(row)}\n")
             count += 1
         return count
     found = list(rows)
