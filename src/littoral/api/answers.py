@@ -72,10 +72,11 @@ async def send_answer(
         for name, value in answer.headers.items()
     ]
     raw += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in more.items()]
-    if answer.status not in {204, 304}:
+    bodiless = answer.status in {204, 304}
+    if not bodiless:
         raw.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    body = b"" if head_only else answer.body
+    body = b"" if head_only or bodiless else answer.body
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -452,8 +452,8 @@ class Exchange:
             return
         body: bytes = message.get("body", b"")
         more = message.get("more_body", False)
-        if self._head_only:
-            body = b""
+        if self._head_only or self._status in _BODILESS:
+            body = b""  # a client would take it for the head of the next answer
         elif self._chunked:
             body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
             if not more:
@@ -470,6 +470,8 @@ class Exchange:
 
     def _begin(self, status: int, headers: "list[tuple[bytes, bytes]]") -> None:
         self._status = status
+        if status in _BODILESS:
+            headers = [one for one in headers if one[0] != b"content-length"]
         known = any(name == b"content-length" for name, _ in headers)
         # HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
         chunks = not known and status not in _BODILESS

@@ -17,7 +17,7 @@ ENVELOPE_HEADERS_MAX = 64
 HEADER_CHARS_MAX = 16 * 1024
 """Length of one header value. Source: Ditto's default."""
 
-_STATUS_MIN, _STATUS_MAX = 100, 599
+_STATUS_MIN, _STATUS_MAX = 200, 599  # below 200 no answer is final: HTTP would wait for another
 
 
 class Absent(Enum):

@@ -112,6 +112,24 @@ def test_a_head_answer_has_no_body():
     serve(client)
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_that_has_no_body_sends_none_whatever_the_application_gives(status):
+    async def gives_a_body(scope, receive, send):
+        body = b'{"stray":1}'
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def client(port):
+        one = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
+        last = b"GET /b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        return await said(port, one + last)
+
+    answers = serve(client, gives_a_body)
+    assert b"stray" not in answers and b"content-length" not in answers
+    assert answers.count(b"HTTP/1.1 %d" % status) == 2 and answers.endswith(b"\r\n\r\n")
+
+
 def test_a_chunked_body_and_an_expectation_are_served():
     async def client(port):
         head = (
