@@ -6,7 +6,7 @@ import pytest
 
 from littoral.kernel.time import hlc_of
 from littoral.log import Batch, LogBroken, LogTooNew, Put, Record
-from littoral.log.adapters.database import FILE
+from littoral.log.adapters.database import FILE, FORMAT, MIN_READER
 from littoral.log.adapters.files import Directory
 from littoral.log.adapters.sqlite import SqliteStore
 
@@ -249,3 +249,16 @@ def test_verifying_a_sound_file_comes_to_an_end(tmp_path):
         store.maintain(sealed_to=0)
     assert store._sealer.scrub_after is None
     store.close()
+
+
+def test_an_older_file_says_from_now_on_who_can_read_it(tmp_path):
+    write(tmp_path)
+    store = SqliteStore(Directory(tmp_path))
+    store.open(origin="edge/0000000000000002")
+    store._write.execute("UPDATE meta SET value = 1 WHERE key IN ('format', 'min_reader')")
+    store.close()
+    again = SqliteStore(Directory(tmp_path))
+    again.open(origin="edge/0000000000000003")
+    found = dict(again._write.execute("SELECT key, value FROM meta"))
+    again.close()
+    assert (found["format"], found["min_reader"]) == (FORMAT, MIN_READER)

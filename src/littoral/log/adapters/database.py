@@ -11,10 +11,10 @@ from littoral.log.errors import LogBroken, LogFull, LogTooNew
 
 FILE = "log.db"
 
-FORMAT = 1
-"""What this release writes."""
+FORMAT = 2
+"""What this release writes. 2: states of entities and values of the registry carry checksums."""
 
-MIN_READER = 1
+MIN_READER = 2
 """The oldest release (by its `FORMAT`) that may open what this one writes, also for writing."""
 
 SQLITE_MIN = (3, 51, 3)
@@ -132,6 +132,13 @@ def check_format(connection: apsw.Connection) -> None:
             format=meta.get("format"),
             min_reader=needed,
         )
+
+
+def raise_format(connection: apsw.Connection) -> None:
+    """Note in an older file that this release writes into it from now on."""
+    with transaction(connection):
+        for key, value in (("format", FORMAT), ("min_reader", MIN_READER)):
+            connection.execute("UPDATE meta SET value = max(value, ?) WHERE key = ?", (value, key))
 
 
 @contextmanager

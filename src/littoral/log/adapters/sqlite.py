@@ -14,6 +14,7 @@ import apsw
 from littoral.kernel.ids import NodeId, Origin
 from littoral.log.adapters.database import (
     FILE,
+    FORMAT,
     PAGE_BYTES,
     check_format,
     check_library,
@@ -21,6 +22,7 @@ from littoral.log.adapters.database import (
     create_tables,
     is_damage,
     is_empty,
+    raise_format,
     transaction,
     translated,
 )
@@ -120,6 +122,8 @@ class SqliteStore:
                 f"this directory holds the log of node {stored_node!r}, not of {node!r}.",
                 hint="Use the old name, or another data directory.",
             )
+        if _number(_meta(write, "format")) < FORMAT:
+            raise_format(write)
         # Frames of a commit that a crash tore must not lie behind new ones: begin the WAL anew.
         write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         write.set_wal_hook(self._on_wal)
