@@ -1,4 +1,4 @@
-"""``get``, ``describe``, ``apply``, ``delete``, ``watch``, ``send``, ``status``, ``doctor``, ``token``."""
+"""The commands that talk to a node: those of everyday here, the others in modules of their own."""
 
 import json
 import sys
@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from littoral.cli.bulk import bulk
+from littoral.cli.explaining import why
+from littoral.cli.identities import apikey_create, seconds_of, user_set
 from littoral.cli.kinds import Kind, parse_kind
 from littoral.cli.output import Form, note, show, show_one
+from littoral.cli.records import history, mailbox_cancel, mailbox_list
 from littoral.cli.target import Target, on_node, remember
 
 TOKEN_HOURS_MAX = 168
@@ -33,21 +37,39 @@ def build() -> typer.Typer:
     )
     cli.callback()(remember)
     talking: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-        ("Objects of a node", (get, describe, apply, delete, watch, send)),
+        ("Objects of a node", (get, describe, apply, delete, bulk, watch, history, send, why)),
         ("Operation", (status, doctor)),
     )
     for panel, commands in talking:
         for command in commands:
             cli.command(rich_help_panel=panel)(on_node(command))
-    token = typer.Typer(help="One-time tokens with which sites enrol.", no_args_is_help=True)
-    token.callback()(_group)
-    token.command("create")(on_node(token_create))
-    cli.add_typer(token, name="token", rich_help_panel="Operation")
+    groups: tuple[tuple[str, str, str, tuple[tuple[str, Callable[..., None]], ...]], ...] = (
+        (
+            "mailbox",
+            "Messages that wait for a device.",
+            "Objects of a node",
+            (("list", mailbox_list), ("cancel", mailbox_cancel)),
+        ),
+        ("user", "People who talk to a node.", "Operation", (("set", user_set),)),
+        ("apikey", "Keys for programs.", "Operation", (("create", apikey_create),)),
+        (
+            "token",
+            "One-time tokens with which sites enrol.",
+            "Operation",
+            (("create", token_create),),
+        ),
+    )
+    for name, text, panel, below in groups:
+        group = typer.Typer(help=text, no_args_is_help=True)
+        group.callback(help=text)(_group)
+        for verb, command in below:
+            group.command(verb)(on_node(command))
+        cli.add_typer(group, name=name, rich_help_panel=panel)
     return cli
 
 
 def _group() -> None:
-    """One-time tokens with which sites enrol."""
+    """Its callback makes a group of one command a group."""
 
 
 def get(
@@ -141,7 +163,7 @@ def apply(
 def delete(
     target: Target,
     kind: KindOf,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Ids; TENANT/DEVICE.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Ids; TENANT/DEVICE.")],
 ) -> None:
     """Delete objects; it ends at the first that is refused.
 
@@ -203,6 +225,12 @@ def send(
         typer.Option(min=0, max=TIMEOUT_S_MAX, help="Seconds to wait for the answer; 0: none."),
     ] = 10.0,
     feature: Annotated[str | None, typer.Option(help="Send it to this feature.")] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            parser=seconds_of, metavar="TIME", help="Keep it if nobody is there: 30m, 2d."
+        ),
+    ] = None,
 ) -> None:
     """Send a message to a thing's inbox and print what its device answers.
 
@@ -213,8 +241,9 @@ def send(
     kind = "application/json" if _is_json(content) else "text/plain"
     with target.client() as client:
         reply = client.messages.send(
-            thing, subject, content, content_type=kind, timeout_s=timeout, feature=feature
-        )
+            thing, subject, content, content_type=kind, timeout_s=timeout, feature=feature,
+            keep_s=keep,
+        )  # fmt: skip
     note(f"status {reply.status}", style="dim" if reply.status < 400 else "red")
     if reply.payload:
         sys.stdout.buffer.write(reply.payload)

@@ -1,5 +1,6 @@
 """Manifests in YAML files: read as a stream, each with its place, so that errors name the line."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,6 +115,31 @@ def read(names: Sequence[str]) -> Iterator[Manifest]:
                 raise InvalidManifestFile(f"{file} cannot be read: {e.strerror}.") from e
 
 
+def read_value(text: str | None, name: str) -> object:
+    """One value, as JSON or YAML.
+
+    Args:
+        text: the value; None: it is in the file ``name``, ``-`` is standard input.
+        name: the file, or what ``text`` is called in a refusal.
+
+    Raises:
+        InvalidManifestFile: it is neither, or the file cannot be read.
+    """
+    try:
+        if text is None:
+            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+            name = "stdin" if name == "-" else name
+        try:
+            value: object = json.loads(text)
+        except ValueError:
+            value = yaml.load(text, _Loader)  # noqa: S506 - a safe loader's child
+    except OSError as e:
+        raise InvalidManifestFile(f"{name} cannot be read: {e.strerror}.") from e
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+        raise _broken(name, e, hint="Write JSON or YAML.") from e
+    return value
+
+
 def estimate(names: Sequence[str]) -> int | None:
     """How many documents there are, by a look at the lines; None if that cannot be known."""
     count = 0
@@ -164,10 +190,10 @@ def _documents(stream: BinaryIO, name: str) -> Iterator[Manifest]:
         raise _broken(name, e) from e
 
 
-def _broken(name: str, error: Exception) -> InvalidManifestFile:
+def _broken(
+    name: str, error: Exception, *, hint: str = "What stands before it in the files is applied."
+) -> InvalidManifestFile:
     mark = getattr(error, "problem_mark", None)
     place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
     problem = getattr(error, "problem", None) or "this is nested too deeply, or is no text"
-    return InvalidManifestFile(
-        f"{place}: {problem}.", hint="What stands before it in the files is applied."
-    )
+    return InvalidManifestFile(f"{place}: {problem}.", hint=hint)

@@ -5,6 +5,7 @@ option nearest to the command wins, and the environment fills in what neither sa
 """
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,7 +107,12 @@ def on_node(command: Callable[..., None]) -> Callable[..., None]:
             for name, option in options.items()
         ),
     ]
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__name__, run.__doc__ = command.__name__, _flowing(command.__doc__ or "")
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def _flowing(text: str) -> str:
+    """A docstring whose paragraphs are one line each: the terminal breaks them, we do not."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(text))
