@@ -17,7 +17,7 @@ from littoral.search.model import (
     BEHIND_RECORDS_MAX,
     CHUNK_RECORDS_MAX,
     CHUNK_THINGS_MAX,
-    QUEUE_RECORDS_MAX,
+    IDLE_RECORDS_MAX,
     Access,
     Wants,
 )
@@ -65,6 +65,8 @@ class Follower:
         self.woken = asyncio.Event()
         """Set when there is something to do."""
         self.rebuilds = 0
+        self.keeps = IDLE_RECORDS_MAX
+        """Records that may wait as they are."""
         log.listen(self._committed)
         log.on_abort(self._aborted)
         twins.book.listen(self._lapsed)
@@ -76,7 +78,7 @@ class Follower:
         self._waiting += len(records)
         self._heard = records[-1].seq
         self.woken.set()
-        if self._waiting > QUEUE_RECORDS_MAX:
+        if self._waiting > self.keeps:
             self._coalesce()
 
     def _coalesce(self) -> None:

@@ -13,8 +13,11 @@ QUERY_S_MAX = 10.0
 SETTLE_S_MAX = 60.0
 """How long a search waits for an index that is being made, or is far behind."""
 
-QUEUE_RECORDS_MAX = 3_000
+QUEUE_RECORDS_MAX = 100_000
 """Committed records that are kept for the index; of more it is only kept which things they concern."""
+
+IDLE_RECORDS_MAX = 3_000
+"""The same while nobody searches: then memory is worth more than a thing's being read anew."""
 
 CHUNK_RECORDS_MAX = 256
 """Records that the index takes in at once."""

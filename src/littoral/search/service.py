@@ -17,8 +17,10 @@ from littoral.search.errors import IndexBuilding, IndexDamaged, InvalidNamespace
 from littoral.search.following import Follower
 from littoral.search.model import (
     CHUNK_RECORDS_MAX,
+    IDLE_RECORDS_MAX,
     NAMESPACES_MAX,
     QUERY_S_MAX,
+    QUEUE_RECORDS_MAX,
     SETTLE_S_MAX,
     After,
     Audience,
@@ -41,6 +43,9 @@ EAGER_SHARE = 0.5
 
 LAZY_SHARE = 0.04
 """Of the time, for what it takes in while nobody asks: ingest is worth more."""
+
+BEHIND_MANY = 4 * CHUNK_RECORDS_MAX
+"""From here on it takes all of the time, while questions are asked."""
 
 GATHER_S = 0.02
 """How long changes are gathered while questions are asked."""
@@ -172,6 +177,7 @@ class Search:
     async def _ask(self, what: Callable[[], T]) -> T:
         self._asked_s = self._clock.monotonic_s()
         self._queries += 1
+        self._follower.keeps = QUEUE_RECORDS_MAX
         try:
             async with asyncio.timeout(SETTLE_S_MAX):
                 try:
@@ -225,6 +231,9 @@ class Search:
                 await follower.step()
             took_s = self._clock.monotonic_s() - began_s
             share = EAGER_SHARE if lately else LAZY_SHARE
+            if lately and follower.behind > BEHIND_MANY:
+                share = 1.0
+            follower.keeps = QUEUE_RECORDS_MAX if lately else IDLE_RECORDS_MAX
             await asyncio.sleep(min(PAUSE_S_MAX, took_s * (1 / share - 1)))
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from littoral.kernel.errors import LittoralError
 from littoral.log import LogFull
-from littoral.search import IndexBuilding, following
+from littoral.search import IndexBuilding, service
 from littoral.search.errors import IndexDamaged
 
 
@@ -126,7 +126,8 @@ def test_an_index_that_breaks_while_it_is_used_is_made_anew(on_node, monkeypatch
 
 
 def test_an_index_that_fell_far_behind_reads_what_changed(on_node, monkeypatch):
-    monkeypatch.setattr(following, "QUEUE_RECORDS_MAX", 10)
+    monkeypatch.setattr(service, "QUEUE_RECORDS_MAX", 10)
+    monkeypatch.setattr(service, "IDLE_RECORDS_MAX", 10)
 
     async def main(node):
         async with node.running():
