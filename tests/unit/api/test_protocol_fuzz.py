@@ -90,7 +90,7 @@ def test_every_topic_is_read_as_it_was_written(topic):
     st.lists(words, max_size=4),
     st.dictionaries(words.map(str.lower).filter(str.islower), values, max_size=4),
     values | st.just(ABSENT),
-    st.none() | st.integers(100, 599),
+    st.none() | st.integers(200, 599),
     st.none() | st.text(max_size=20),
 )
 def test_every_envelope_is_read_as_it_was_written(topic, keys, headers, value, status, fields):
