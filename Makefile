@@ -73,7 +73,7 @@ check: setup
 test: setup peers
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	LITTORAL_PURE=1 $(BIN)/pytest -q -n $(JOBS) $(BOTH)
+	LITTORAL_PURE=1 $(BIN)/pytest -q -n $(JOBS) -m "not slow" $(BOTH)
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 sim: setup

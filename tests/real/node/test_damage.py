@@ -24,8 +24,7 @@ async def publish(world, devices, count):
 
 
 def database_of(directory):
-    (file,) = directory.glob("*.db")
-    return file
+    return directory / "log.db"
 
 
 def flip(file, random):
