@@ -17,6 +17,10 @@ NOT_CONVERGED = 3
 """What was asked for is not so yet."""
 
 
+SAMPLE_SHOWN = 5
+"""Changed things that a table names; JSON and names have all that the node tells."""
+
+
 class Action(StrEnum):
     """What is done to each thing."""
 
@@ -60,8 +64,6 @@ def bulk(
     is written and the exit code is 3. It is 1 if things were refused. A bulk that is cut off has
     done a beginning: do it again.
     """
-    from littoral.client.requests import NOTHING
-
     if yes and dry_run:
         raise typer.BadParameter("--yes and --dry-run contradict each other.")
     if action is Action.DELETE:
@@ -72,12 +74,13 @@ def bulk(
     asked: dict[str, Any] = {
         "action": str(action),
         "query": query,
-        "value": NOTHING if action is Action.DELETE else _value(value, file),
         "path": path,
         "namespaces": namespace or (),
         "condition": condition,
         "stop_at_refusals": stop_at,
     }
+    if action is not Action.DELETE:
+        asked["value"] = _value(value, file)
     with target.client() as client:
         report = _run(client, asked, dry_run=not yes)
         asks = not (yes or dry_run) and report.changed > 0
@@ -86,7 +89,7 @@ def bulk(
         else:
             _show(report, output)
         if asks:
-            if not _agreed(report, action):
+            if not _agreed(report, _verb(action, path)):
                 raise typer.Exit(NOT_CONVERGED)
             report = _run(client, asked, dry_run=False)
             _show(report, output)
@@ -100,8 +103,11 @@ def _value(text: str | None, file: str | None) -> object:
     return read_value(text, "--value") if text is not None else read_value(None, file or "-")
 
 
-def _agreed(report: "BulkReport", action: Action) -> bool:
-    verb = "delete from" if action is Action.DELETE else "change"
+def _verb(action: Action, path: str) -> str:
+    return "delete" if action is Action.DELETE and path == "/" else "change"
+
+
+def _agreed(report: "BulkReport", verb: str) -> bool:
     if not sys.stdin.isatty():
         note(f"nothing was written: --yes would {verb} {report.changed:,} things.", style="yellow")
         return False
@@ -146,9 +152,9 @@ def _show(report: "BulkReport", form: Form) -> None:
                 print(f"stopped {report.stopped}")
             for code, count in sorted(report.refused_by_code.items()):
                 print(f"  {count:,} refused with {code}")
-            if report.sample:
-                more = ", …" if report.changed > len(report.sample) else ""
-                print(f"changed: {', '.join(report.sample)}{more}")
+            if shown := report.sample[:SAMPLE_SHOWN]:
+                more = ", …" if report.changed > len(shown) else ""
+                print(f"changed: {', '.join(shown)}{more}")
             _refusals(report.refusals)
         case _:
             show_one(msgspec.to_builtins(report), form=form)

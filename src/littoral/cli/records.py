@@ -1,5 +1,6 @@
 """``history`` and ``mailbox``: what happened to a thing, and what waits for its device."""
 
+import json
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -39,17 +40,18 @@ def history(
             thing, first=first, last=last, since=since, until=until, query=query,
             group="policies" if policy else "things",
         )  # fmt: skip
-        show(_first(_rows(changes), limit), form=output, columns=CHANGES, name="revision")
+        rows = _rows(changes, as_text=output is Form.TABLE)
+        show(_first(rows, limit), form=output, columns=CHANGES, name="revision")
 
 
-def _rows(changes: "Iterator[Signal]") -> Iterator[dict[str, object]]:
+def _rows(changes: "Iterator[Signal]", *, as_text: bool) -> Iterator[dict[str, object]]:
     for one in changes:
         yield {
             "revision": one.revision,
             "timestamp": one.timestamp,
             "action": one.action,
             "path": one.path,
-            "value": one.value,
+            "value": json.dumps(one.value, ensure_ascii=False) if as_text else one.value,
         }
 
 

@@ -207,10 +207,11 @@ def test_a_mailbox_is_listed_and_emptied(littoral):
 
 def test_changes_are_rows_and_the_rest_is_told(capsys):
     changes = (
-        Signal("n/x/things/twin/events/modified", "/attributes/n", n, revision=n, timestamp="T")
+        Signal("n/x/things/twin/events/modified", "/attributes", {"n": n}, revision=n)
         for n in range(1, 5)
     )
-    assert show(_first(_rows(changes), 2), form=Form.TABLE, columns=CHANGES, name="revision") == 2
+    rows = _first(_rows(changes, as_text=True), 2)
+    assert show(rows, form=Form.TABLE, columns=CHANGES, name="revision") == 2
     out, err = capsys.readouterr()
-    assert out.splitlines()[1].split() == ["1", "T", "modified", "/attributes/n", "1"]
+    assert out.splitlines()[1].split() == ["1", "-", "modified", "/attributes", '{"n":', "1}"]
     assert "more than 2" in err
