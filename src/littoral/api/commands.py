@@ -103,7 +103,7 @@ class Commands:
         if not headers.is_plain:
             return await self._special(caller, command, headers)
         if command.action is Action.RETRIEVE:
-            return await self._read(caller, command, headers)
+            return await self._answered(caller, command, headers)
         result = self.begin(caller, command, headers)
         if not headers.response_required and not headers.requested_acks:
             return Result(202)
@@ -147,7 +147,7 @@ class Commands:
             headers = msgspec.structs.replace(headers, channel="twin", requested_acks=acks)
             return await self.run(caller, command, headers)
         if command.action is Action.RETRIEVE:
-            return await self._read(caller, command, headers)
+            return await self._answered(caller, command, headers)
         return await self._acknowledged(caller, command, headers)
 
     def _check_condition(self, caller: Caller, command: Command, headers: SignalHeaders) -> None:
@@ -261,6 +261,11 @@ class Commands:
             expected.fail(e)
 
     # -- reads --------------------------------------------------------------------------------
+
+    async def _answered(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
+        """Read, and say nothing of it to who wants no answer: by Ditto's table that is 202."""
+        result = await self._read(caller, command, headers)
+        return result if headers.response_required else Result(202)
 
     async def _read(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
         if not command.entity_id:

@@ -17,6 +17,11 @@ from littoral.twin.errors import ConditionFailed
 from littoral.twin.model import Caller
 from littoral.twin.policies import PolicyBook
 
+_ABOUT = frozenset(
+    f"{what}:{part}" for what in ("thing", "entity") for part in ("id", "namespace", "name")
+)
+"""Names of what the id says; whoever addresses the thing knows it."""
+
 
 def check_condition(
     book: PolicyBook, caller: Caller, hot: Hot, document: Document, query: rql.Query, *, now_ms: int
@@ -66,6 +71,10 @@ def filtered_patch(
 
 
 def _lookup(hot: Hot, document: Document, names: frozenset[str]) -> rql.Lookup:
+    if any(name in _ABOUT for name in names):
+        namespace, _, plain = hot.id.partition(":")
+        parts = {"id": hot.id, "namespace": namespace, "name": plain}
+        document = document | {name: parts[name.partition(":")[2]] for name in _ABOUT}
     if not any(name[:1] == "_" for name in names):
         return rql.lookup_in(document)
     special = fields.special(
@@ -77,7 +86,7 @@ def _lookup(hot: Hot, document: Document, names: frozenset[str]) -> rql.Lookup:
 def _check_readable(book: PolicyBook, caller: Caller, hot: Hot, names: frozenset[str]) -> None:
     for name in names:
         keys = rql.split(name)
-        if keys == ("thingId",):
+        if keys == ("thingId",) or name in _ABOUT:
             continue
         if keys[0] == MEMBER:
             # What is known of a part of a thing is as secret as that part.

@@ -139,3 +139,29 @@ def test_a_past_state_is_read_by_revision_and_by_instant(on_node):
                 assert part.json == 3
 
     on_node(main)
+
+
+def test_a_condition_may_name_the_thing_itself(on_node):
+    async def main(node):
+        thing = "/api/2/things/org.littoral:named"
+        await node.call("PUT", thing, {"policyId": "org.littoral:default"})
+        for query, status in (
+            ('eq(thing:id,"org.littoral:named")', 200),
+            ('eq(entity:name,"named")', 200),
+            ('eq(thing:namespace,"org.other")', 412),
+        ):
+            answer = await node.call("GET", thing, headers=[("condition", query)])
+            assert answer.status == status, query
+
+    on_node(main)
+
+
+def test_a_read_that_wants_no_answer_gets_none(on_node):
+    async def main(node):
+        thing = "/api/2/things/org.littoral:silent"
+        await node.call("PUT", thing, {"policyId": "org.littoral:default"})
+        for query in ("timeout=0", "response-required=false"):
+            answer = await node.call("GET", f"{thing}?{query}")
+            assert (answer.status, answer.body) == (202, b""), query
+
+    on_node(main)
