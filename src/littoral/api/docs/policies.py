@@ -72,7 +72,7 @@ def _part(path: str, noun: str, schema: str, methods: str) -> Iterator[Operation
                 more = ("fields", "policy-view") if path == POLICY else ()
                 yield Operation(
                     method, path, "Policies", f"Read {noun}",
-                    {200: Reply(schema, headers=("etag",)), 304: _DONE}, (*more, *_READ),
+                    {200: Reply(schema, headers=("etag",)), 202: _DONE, 304: _DONE}, (*more, *_READ),
                     refusals=(*READ_REFUSALS, 403),
                 )  # fmt: skip
             case "PUT":

@@ -133,6 +133,7 @@ class MqttConnection(Lifecycle):
             self._door.telemetry(route.feature, payload, None, None, route.cls)
         except LittoralError as e:
             self._refuse_publish(route, packet_id, e)
+            acks.count(1, size)  # as `_run` counts what it refuses
             self._write_out()
             return True
         groups = acks.groups
