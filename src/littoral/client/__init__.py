@@ -2,10 +2,10 @@
 
     >>> from littoral.client import Client, rql
     >>> with Client(url, user="ditto", password="ditto") as client:
-    ...     made = client.things.put("org.littoral:sdk", {"attributes": {"site": "s1"}})
+    ...     made = client.things.put("org.littoral:sdk", {"attributes": {"site": "front-door"}})
     ...     client.things.get("org.littoral:sdk", "/attributes/site")
-    ...     [thing["thingId"] for thing in client.search.things(rql.eq("attributes/site", "s1"))]
-    's1'
+    ...     [thing["thingId"] for thing in client.search.things(rql.eq("attributes/site", "front-door"))]
+    'front-door'
     ['org.littoral:sdk']
 
 `AsyncClient` is the same for asyncio: every method is awaited, every iterator is asynchronous.
