@@ -12,9 +12,6 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from littoral.api.answers import Answer, empty_answer
-from littoral.api.commands import Commands
-from littoral.api.delivery import MessageDesk, is_claim, message_headers, message_of
 from littoral.api.errors import (
     CloudEventPayloadMissing,
     CloudEventSchemaNotSupported,
@@ -23,11 +20,11 @@ from littoral.api.errors import (
     RouteMissing,
     UnsupportedMediaType,
 )
-from littoral.api.live_events import LiveEvents
+from littoral.api.http import Answer, Request, empty_answer
+from littoral.api.messages import MessageDesk, is_claim, message_headers, message_of
 from littoral.api.model import CLOUD_EVENT_BYTES_MAX
 from littoral.api.parts import ApiParts
-from littoral.api.request import Request
-from littoral.api.signals import parse_headers
+from littoral.api.pipeline import Commands, LiveEvents, parse_headers
 from littoral.eventing import TWIN_PERSISTED
 from littoral.kernel import json
 from littoral.kernel.errors import InvalidJson

@@ -8,13 +8,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from littoral.api.answers import Answer, Stream, problem_answer, send_answer, send_stream
-from littoral.api.auth import Authenticator
+from littoral.api.administration import ManagementRoutes
 from littoral.api.cloudevents import CloudEventRoutes
-from littoral.api.commands import Commands
-from littoral.api.cors import CrossOrigin
-from littoral.api.delivery import MessageDesk
-from littoral.api.devops import devops_routes
 from littoral.api.docs import document_routes
 from littoral.api.errors import (
     InternalError,
@@ -23,22 +18,31 @@ from littoral.api.errors import (
     RouteMissing,
     VersionNotSupported,
 )
-from littoral.api.feeds import Feeds
-from littoral.api.listing import ThingListing
-from littoral.api.management import ManagementRoutes
-from littoral.api.messages import MessageRoutes
-from littoral.api.migration import Migration
-from littoral.api.ops import operation_routes
+from littoral.api.http import (
+    Answer,
+    Api2,
+    AsgiApp,
+    Authenticator,
+    CrossOrigin,
+    Open,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    Stream,
+    problem_answer,
+    send_answer,
+    send_stream,
+)
+from littoral.api.messages import MessageDesk, MessageRoutes
+from littoral.api.operations import devops_routes, operation_routes
 from littoral.api.parts import ApiParts
-from littoral.api.permissions import PermissionRoutes, WhoAmI
-from littoral.api.policies import PolicyRoutes
-from littoral.api.ports import AsgiApp, Receive, Scope, Send
-from littoral.api.request import Request
-from littoral.api.roots import Api2, Open
+from littoral.api.pipeline import Commands
+from littoral.api.policies import PermissionRoutes, PolicyRoutes, WhoAmI
 from littoral.api.search import SearchRoutes
-from littoral.api.sse import ThingStreams
-from littoral.api.things import ThingRoutes
-from littoral.api.websocket import SocketRoutes
+from littoral.api.sessions import SocketRoutes
+from littoral.api.streams import Feeds, ThingStreams
+from littoral.api.things import Migration, ThingListing, ThingRoutes
 from littoral.kernel.errors import InvalidHeader, LittoralError
 
 CORRELATION_CHARS_MAX = 256

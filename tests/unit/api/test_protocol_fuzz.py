@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from littoral.api.filters import select
+from littoral.api.streams.filters import select
 from littoral.kernel import json as codec
 from littoral.kernel.errors import LittoralError
 from littoral.twin import protocol

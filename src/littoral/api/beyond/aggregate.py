@@ -4,11 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-from littoral.api.answers import Answer, json_answer
 from littoral.api.beyond.bodies import filter_of, namespaces_of, read_body
 from littoral.api.errors import InvalidBody
+from littoral.api.http import Answer, Request, json_answer
 from littoral.api.parts import ApiParts
-from littoral.api.request import Request
 from littoral.api.search import searching
 from littoral.search import GROUP_PATHS_MAX, METRICS_MAX, Figure, Metric, SearchQuery
 from littoral.twin import Caller

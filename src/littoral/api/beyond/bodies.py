@@ -6,8 +6,8 @@ from typing import TypeVar
 import msgspec
 
 from littoral.api.errors import InvalidBody
+from littoral.api.http import Request
 from littoral.api.model import BODY_BYTES_MAX
-from littoral.api.request import Request
 from littoral.kernel.merge import check_depth
 from littoral.rql import Query, parse
 from littoral.search import parse_namespaces

@@ -6,14 +6,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from littoral.api.answers import NDJSON, Answer, Stream, json_answer
 from littoral.api.beyond.bodies import filter_of, namespaces_of, read_body
 from littoral.api.beyond.model import BULK_ERRORS_MAX, BULK_PAGE, BULK_SAMPLE
 from littoral.api.errors import InvalidBody
+from littoral.api.http import NDJSON, Answer, Request, Stream, json_answer
 from littoral.api.parts import ApiParts
-from littoral.api.request import Request
+from littoral.api.pipeline import parse_headers
 from littoral.api.search import searching
-from littoral.api.signals import parse_headers
 from littoral.eventing import SignalContext
 from littoral.kernel import json
 from littoral.kernel.errors import LittoralError

@@ -4,11 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from littoral.api.answers import Answer, json_answer
 from littoral.api.beyond.bodies import filter_of, read_body
 from littoral.api.errors import InvalidBody
+from littoral.api.http import Answer, Request, json_answer
 from littoral.api.parts import ApiParts
-from littoral.api.request import Request
 from littoral.api.search import searching
 from littoral.kernel import wire
 from littoral.kernel.errors import Forbidden

@@ -1,13 +1,12 @@
 """Which resource answers below which name of /api/littoral/v1, for a caller who is known."""
 
-from littoral.api.answers import Answer, Stream
 from littoral.api.beyond.aggregate import AggregateRoutes
 from littoral.api.beyond.bulk import BulkRoutes
 from littoral.api.beyond.explain import Explain
 from littoral.api.beyond.transactions import TransactionRoutes
 from littoral.api.errors import MethodNotAllowed, RouteMissing
+from littoral.api.http import Answer, Request, Stream
 from littoral.api.parts import ApiParts
-from littoral.api.request import Request
 from littoral.api.search import SearchRoutes
 from littoral.twin import Caller
 

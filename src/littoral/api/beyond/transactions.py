@@ -4,12 +4,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from littoral.api.answers import Answer, json_answer
 from littoral.api.beyond.bodies import read_body
 from littoral.api.beyond.model import TRANSACTION_BYTES_MAX
+from littoral.api.http import Answer, Request, json_answer
 from littoral.api.parts import ApiParts
-from littoral.api.request import Request
-from littoral.api.signals import parse_headers
+from littoral.api.pipeline import parse_headers
 from littoral.eventing import SignalContext
 from littoral.kernel.ids import parse_thing_id
 from littoral.twin import Caller, Step

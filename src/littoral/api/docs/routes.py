@@ -3,10 +3,8 @@
 import hashlib
 from importlib import import_module, resources
 
-from littoral.api.answers import Answer, empty_answer
 from littoral.api.errors import MethodNotAllowed, RouteMissing
-from littoral.api.request import Request
-from littoral.api.roots import OpenRoutes
+from littoral.api.http import Answer, OpenRoutes, Request, empty_answer
 from littoral.kernel import json
 
 DOCUMENTS = {

@@ -2,15 +2,10 @@
 
 import msgspec
 
-from littoral.api.apikeys import ApiKeyRequest
-from littoral.api.beyond.aggregate import AggregateBody
-from littoral.api.beyond.bulk import BulkBody
-from littoral.api.beyond.explain import PolicyQuestion
-from littoral.api.beyond.transactions import TransactionBody
-from littoral.api.devops import LoggerLevel
+from littoral.api.administration import ApiKeyRequest, TokenRequest, UserRequest
+from littoral.api.beyond import AggregateBody, BulkBody, PolicyQuestion, TransactionBody
 from littoral.api.docs.operation import Json
-from littoral.api.management import TokenRequest
-from littoral.api.users import UserRequest
+from littoral.api.operations import LoggerLevel
 
 BODIES = (
     AggregateBody, ApiKeyRequest, BulkBody, LoggerLevel, PolicyQuestion, TokenRequest,

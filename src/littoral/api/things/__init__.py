@@ -1,0 +1,19 @@
+"""Ditto's /api/2/things.
+
+`routes` has every path of a thing, `listing` many at once, `migration` a change of definition.
+
+Invariant: nothing here decides about permissions; every command goes through the pipeline.
+"""
+
+from littoral.api.things.listing import ThingListing
+from littoral.api.things.migration import Migration
+from littoral.api.things.routes import DEFAULT_NAMESPACE, ThingRoutes, answer_of, json_value
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "Migration",
+    "ThingListing",
+    "ThingRoutes",
+    "answer_of",
+    "json_value",
+]

@@ -1,0 +1,120 @@
+"""Ditto's ``migrateDefinition``: a thing gets a new definition and what goes with it, in one step.
+
+Without Thing Models (a later release) nothing is validated against the new definition, and missing
+properties cannot be made from its defaults: asking for that is refused.
+"""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+from littoral import rql
+from littoral.api.errors import MethodNotAllowed, NotSupported
+from littoral.api.http import Answer, Request, empty_answer, json_answer
+from littoral.api.pipeline import Commands, headers_of, parse_condition
+from littoral.kernel import pointer
+from littoral.kernel.errors import InvalidJson, TooLarge
+from littoral.kernel.ids import ThingId
+from littoral.kernel.limits import THING_BYTES_MAX
+from littoral.kernel.merge import delete_at
+from littoral.kernel.time import Clock
+from littoral.twin import Caller
+from littoral.twin.protocol import Action, Command
+
+_PLACEHOLDER = re.compile(r"\{\{\s*thing-json:([^\s}]+)\s*\}\}")
+_RESOURCE = "thing:"
+
+
+class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    thing_definition_url: Annotated[str, msgspec.Meta(pattern="^https?://", max_length=2048)]
+    migration_payload: dict[str, object] = {}
+    patch_conditions: dict[str, str] = {}
+    initialize_missing_properties_from_defaults: bool = False
+
+
+class Migration:
+    """Handles POST /api/2/things/{thingId}/migrateDefinition."""
+
+    def __init__(self, commands: Commands, clock: Clock) -> None:
+        self._commands = commands
+        self._clock = clock
+
+    async def handle(self, request: Request, caller: Caller, thing_id: ThingId) -> Answer:
+        """Answer with the merge patch that was, or on a dry run would be, applied.
+
+        Raises:
+            InvalidJson: not such a request. InvalidCondition, NotSupported, and what reading and
+            merging a thing may raise.
+        """
+        if request.method != "POST":
+            raise MethodNotAllowed(request.method, ("POST",))
+        headers = headers_of(request)
+        body = await request.json_body(THING_BYTES_MAX, TooLarge)
+        try:
+            wanted = msgspec.convert(body, _Request)
+        except msgspec.ValidationError as e:
+            raise InvalidJson(f"this is no migration: {e}.") from e
+        if wanted.initialize_missing_properties_from_defaults:
+            raise NotSupported(
+                "defaults of thing models are not supported by this release.",
+                hint="Leave initializeMissingPropertiesFromDefaults out.",
+            )
+        conditions = {
+            path.removeprefix(_RESOURCE): parse_condition(text)
+            for path, text in wanted.patch_conditions.items()
+        }
+        plain = msgspec.structs.replace(headers, dry_run=False)
+        read = await self._commands.run(
+            caller, Command(Action.RETRIEVE, "things", thing_id, "/"), plain.of_reading()
+        )
+        payload = self._allowed(wanted.migration_payload, conditions, read.value)
+        patch = {"definition": wanted.thing_definition_url} | {
+            name: resolved(value, read.value) for name, value in payload.items()
+        }
+        answer = {"thingId": thing_id, "patch": patch}
+        if headers.dry_run:
+            self._commands.check_may_change(caller, thing_id, "/", patch)
+            return json_answer(answer | {"mergeStatus": "DRY_RUN"}, status=202)
+        done = await self._commands.run(
+            caller, Command(Action.MERGE, "things", thing_id, "/", patch), plain
+        )
+        if done.status == 202:
+            return empty_answer(202)
+        return json_answer(answer | {"mergeStatus": "APPLIED"}, etag=done.etag)
+
+    def _allowed(
+        self, payload: dict[str, object], conditions: dict[str, rql.Query], thing: object
+    ) -> dict[str, object]:
+        """The payload without the parts whose condition is false."""
+        look = rql.lookup_in(thing)
+        now_ms = self._clock.now_ms()
+        for path, query in conditions.items():
+            if not rql.matches(rql.resolve(query, now_ms), look):
+                delete_at(payload, pointer.parse(path))
+        return payload
+
+
+def resolved(value: object, thing: object) -> object:
+    """``value`` with ``{{ thing-json:<pointer> }}`` replaced by what is there in ``thing``.
+
+    A text that is one placeholder becomes the value itself, of whatever type; inside a longer text
+    the value is written as text. What is not there is null.
+    """
+    if isinstance(value, dict):
+        return {key: resolved(one, thing) for key, one in value.items()}
+    if isinstance(value, list):
+        return [resolved(one, thing) for one in value]
+    if not isinstance(value, str):
+        return value
+    whole = _PLACEHOLDER.fullmatch(value.strip())
+    if whole is not None:
+        return _at(thing, whole[1])
+    return _PLACEHOLDER.sub(lambda found: str(_at(thing, found[1])), value)
+
+
+def _at(thing: object, path: str) -> object:
+    try:
+        return pointer.get(thing, pointer.parse(path))
+    except KeyError:
+        return None
