@@ -12,7 +12,7 @@ FUNCTION_LINES_MAX = 70
 # What is over, and by how much it may be: these numbers only go down, and no entry is added.
 OVERSIZE = {
     "src/littoral/gateway/mqtt/connection.py:_run": 101,  # the loop over packets, inlined: speed
-    "src/littoral/twin/door.py:telemetry": 97,  # the hot path, inlined: 2 µs a call saved
+    "src/littoral/twin/devices/door.py:telemetry": 97,  # the hot path, inlined: 2 µs a call saved
     "tests/real/node/test_full_disk.py:run": 75,
     "tests/real/node/test_full_disk.py:test_a_full_disk_refuses_writes_and_nothing_else": 84,
     "tests/real/node/test_hostile.py": 574,

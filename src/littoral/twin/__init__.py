@@ -8,7 +8,8 @@ Invariant: no command returns before what it did is durable; a `DeviceDoor` leav
 """
 
 from littoral.twin.core.state import SILENT_KINDS
-from littoral.twin.door import DeviceDoor
+from littoral.twin.devices import DeviceDoor
+from littoral.twin.entities import KEPT_HEADER, etag_of
 from littoral.twin.errors import NotFound, PolicyIdNotSettable, ThingIdNotSettable
 from littoral.twin.model import (
     NO_CONDITIONS,
@@ -21,13 +22,9 @@ from littoral.twin.model import (
     TwinStatistics,
     View,
 )
-from littoral.twin.policy_expiry import SubjectDeletion
-from littoral.twin.policy_paths import policy_methods
-from littoral.twin.policy_settings import CreationRule, PolicySettings
+from littoral.twin.policies import CreationRule, PolicySettings, SubjectDeletion, policy_methods
 from littoral.twin.service import Twins
-from littoral.twin.staging import Step
-from littoral.twin.standing import Standing, Standings
-from littoral.twin.tags import KEPT_HEADER, etag_of
+from littoral.twin.things import Standing, Standings, Step
 from littoral.twin.watching import Change, action_of
 
 __all__ = [

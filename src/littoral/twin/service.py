@@ -1,7 +1,7 @@
 """The front door of twins: commands that return when what they did is durable, and reads.
 
-The one place where a signal meets its policy is below here, in `commands` and `policy_commands`;
-a device's hot path is `door`.
+The one place where a signal meets its policy is below here, in `things` and `policies`;
+a device's hot path is in `devices`.
 """
 
 import contextlib
@@ -11,11 +11,10 @@ from littoral.kernel.ids import namespace_of
 from littoral.kernel.time import Clock
 from littoral.log import Headers, Log, LogFull, Record, RecordClass
 from littoral.registry import DeviceIdentity, Registry
-from littoral.twin.commands import ThingCommands
 from littoral.twin.core.document import Document
 from littoral.twin.core.state import Hot, unpack
-from littoral.twin.door import DeviceDoor
-from littoral.twin.engine import SPACE, Engine
+from littoral.twin.devices import DeviceDoor
+from littoral.twin.entities import SPACE, Engine
 from littoral.twin.errors import StateDamaged
 from littoral.twin.fields import Fields
 from littoral.twin.model import (
@@ -28,15 +27,15 @@ from littoral.twin.model import (
     TwinStatistics,
     View,
 )
-from littoral.twin.policies import PolicyBook
-from littoral.twin.policy_actions import PolicyActions
-from littoral.twin.policy_commands import PolicyCommands
-from littoral.twin.policy_expiry import Listener, PolicyExpiry
-from littoral.twin.policy_settings import PolicySettings
-from littoral.twin.selection import Selection
-from littoral.twin.staging import Step
-from littoral.twin.standing import Standings
-from littoral.twin.transactions import Transactions
+from littoral.twin.policies import (
+    Listener,
+    PolicyActions,
+    PolicyBook,
+    PolicyCommands,
+    PolicyExpiry,
+    PolicySettings,
+)
+from littoral.twin.things import Selection, Standings, Step, ThingCommands, Transactions
 from littoral.twin.watching import Change, Watching
 
 _LIST_CHUNK = 500

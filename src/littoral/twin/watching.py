@@ -13,12 +13,11 @@ from littoral.log import Log, Record
 from littoral.policy import READ
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
-from littoral.twin.engine import Engine
+from littoral.twin.entities import Engine
 from littoral.twin.errors import HistoryNotFound
 from littoral.twin.model import HISTORY_CHUNK_RECORDS, Caller
-from littoral.twin.policies import PolicyBook
-from littoral.twin.policy_reads import PolicyReads
-from littoral.twin.reads import HIDDEN, ThingReads, kept_headers
+from littoral.twin.policies import PolicyBook, PolicyReads
+from littoral.twin.things import HIDDEN, ThingReads, kept_headers
 
 ACTIONS: Mapping[str, str] = {
     f"{group}.{verb}": verb

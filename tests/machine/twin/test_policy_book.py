@@ -24,7 +24,7 @@ from littoral.registry import Registry
 from littoral.registry.adapters.argon2 import InlineArgon2Hasher
 from littoral.simulate import EPOCH_MS, SeededEntropy, VirtualClock, run
 from littoral.twin import Caller, PolicySettings, Twins
-from littoral.twin.policies import parsed
+from littoral.twin.policies.book import parsed
 
 NAMES = ("n:p", "n:q", "n:r", "m.x:s", "ops:root")
 NAMESPACES = ("n", "m.x", "m.x.y")

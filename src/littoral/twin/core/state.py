@@ -73,7 +73,7 @@ class Hot:
         """True while `History` knows how a lane stands, or there is metadata; who writes past the
         engine must say so to it."""
         self.pressure: tuple[int, int, int] | None = None
-        """How many changes wait for their commit; see `commands`."""
+        """How many changes wait for their commit; see `entities.pressure`."""
         self.doc: bytes | None = None
         self.lanes: dict[str, int] = {}
         self.pending: dict[str, Patch] = {}
