@@ -121,6 +121,11 @@ class Request:
         accept = self.parameter("accept") or ""
         return any(part.partition(";")[0].strip() == media_type for part in accept.split(","))
 
+    @property
+    def media_type(self) -> str:
+        """What the body says that it is, without parameters; empty if it says nothing."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
     def location(self, below: str = "") -> str:
         """The address of what was made: this request's own, and ``below`` it."""
         raw: bytes = self.scope.get("raw_path") or quote(self.scope["path"]).encode()

@@ -2,8 +2,7 @@
 
 from littoral.api.errors import MethodNotAllowed, RouteMissing
 from littoral.api.http import Answer, Request, json_answer
-from littoral.api.pipeline import Commands, headers_of
-from littoral.api.things import answer_of, json_value
+from littoral.api.pipeline import Commands, answer_of, headers_of, json_value
 from littoral.twin import Caller
 from littoral.twin.protocol import Action, Command
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-from littoral.api.errors import MethodNotAllowed, RouteMissing, UnsupportedMediaType
+from littoral.api.errors import MethodNotAllowed, RouteMissing
 from littoral.api.http import Answer, Request
-from littoral.api.pipeline import Commands, headers_of
-from littoral.api.things import DEFAULT_NAMESPACE, answer_of
+from littoral.api.pipeline import Commands, answer_of, headers_of, id_for, json_value
 from littoral.kernel import json
 from littoral.kernel.errors import InvalidJson
-from littoral.kernel.ids import parse_namespace
 from littoral.kernel.limits import POLICY_BYTES_MAX
 from littoral.kernel.merge import check_depth
 from littoral.policy import PolicyTooLarge
@@ -24,8 +22,6 @@ from littoral.twin.protocol import (
 
 _RESOURCES_AT = 2
 """Where the word ``resources`` stands below a policy: ``entries/<label>/resources``."""
-
-_JSON_TYPES = frozenset(("", "application/json", "application/octet-stream"))
 
 
 class PolicyRoutes:
@@ -52,7 +48,10 @@ class PolicyRoutes:
             case "GET" | "HEAD":
                 action = Action.RETRIEVE
             case "PUT" if "PUT" in allowed:
-                action, value = Action.MODIFY, await _body(request)
+                action, value = (
+                    Action.MODIFY,
+                    await json_value(request, POLICY_BYTES_MAX, PolicyTooLarge),
+                )
             case "DELETE" if "DELETE" in allowed:
                 action = Action.DELETE
             case _:
@@ -62,7 +61,7 @@ class PolicyRoutes:
 
     async def _create(self, request: Request, caller: Caller) -> Answer:
         headers = headers_of(request)
-        document = await _body(request)
+        document = await json_value(request, POLICY_BYTES_MAX, PolicyTooLarge)
         if not isinstance(document, dict):
             raise InvalidJson("a policy is a JSON object.")
         if "policyId" in document:
@@ -70,9 +69,7 @@ class PolicyRoutes:
                 "a policy that is created by POST gets its id from the node.",
                 hint="PUT it to /api/2/policies/<policyId> to choose the id.",
             )
-        namespace = request.query.get("namespace")
-        namespace = DEFAULT_NAMESPACE if namespace is None else parse_namespace(namespace)
-        policy_id = f"{namespace}:{self._new_id()}"
+        policy_id = id_for(request, self._new_id())
         command = Command(Action.CREATE, "policies", policy_id, "/", document)
         result = await self._commands.run(caller, command, headers)
         return answer_of(request, result, below=f"/{policy_id}")
@@ -85,15 +82,6 @@ class PolicyRoutes:
         check_depth(value)
         command = Command(Action.MODIFY, "policies", policy_id, path, value)
         return answer_of(request, await self._commands.run(caller, command, headers_of(request)))
-
-
-async def _body(request: Request) -> object:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in _JSON_TYPES:
-        raise UnsupportedMediaType(
-            f"the body is {media_type[:80]!r}.", hint="Send application/json."
-        )
-    return await request.json_body(POLICY_BYTES_MAX, PolicyTooLarge)
 
 
 def _path(rest: tuple[str, ...]) -> str:

@@ -125,7 +125,7 @@ def query_of(given: Mapping[str, str], *, extended: bool = False) -> SearchQuery
 
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a form, which a search may be too long for a URI in."""
-    media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+    media_type = request.media_type if "content-type" in request.headers else FORM
     if media_type != FORM:
         raise UnsupportedMediaType(f"a search is sent as {FORM}, not as {media_type[:80]}.")
     body = await request.body(BODY_BYTES_MAX)

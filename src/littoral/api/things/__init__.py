@@ -7,13 +7,10 @@ Invariant: nothing here decides about permissions; every command goes through th
 
 from littoral.api.things.listing import ThingListing
 from littoral.api.things.migration import Migration
-from littoral.api.things.routes import DEFAULT_NAMESPACE, ThingRoutes, answer_of, json_value
+from littoral.api.things.routes import ThingRoutes
 
 __all__ = [
-    "DEFAULT_NAMESPACE",
     "Migration",
     "ThingListing",
     "ThingRoutes",
-    "answer_of",
-    "json_value",
 ]

@@ -3,26 +3,21 @@
 from collections.abc import Callable
 
 from littoral.api.errors import MethodNotAllowed, NotSupported, RouteMissing, UnsupportedMediaType
-from littoral.api.http import Answer, Request, Stream, empty_answer, json_answer
+from littoral.api.http import Answer, Request, Stream
 from littoral.api.messages import MessageRoutes, is_message_address
-from littoral.api.pipeline import Commands, Result, headers_of
-from littoral.api.streams import ThingStreams
+from littoral.api.pipeline import Commands, answer_of, headers_of, id_for, json_value
+from littoral.api.streams import EVENT_STREAM, ThingStreams
 from littoral.api.things.listing import ThingListing
 from littoral.api.things.migration import Migration
 from littoral.kernel.errors import InvalidJson, TooLarge
-from littoral.kernel.ids import ThingId, parse_namespace, parse_thing_id
+from littoral.kernel.ids import ThingId, parse_thing_id
 from littoral.kernel.limits import THING_BYTES_MAX
 from littoral.twin import Caller, ThingIdNotSettable
 from littoral.twin.live import InvalidMessagePath
 from littoral.twin.protocol import ABSENT, MERGE_PATCH, Action, Command, UnknownPath, check_path
 
-DEFAULT_NAMESPACE = "org.eclipse.ditto"
-"""Where a thing goes that is created without an id or a namespace. Source: Ditto."""
-
-_JSON_TYPES = frozenset(("", "application/json", "application/octet-stream"))
 _WHOLE = ("GET", "PUT", "PATCH", "DELETE")
 _POLICY_ID = ("GET", "PUT", "PATCH")
-EVENT_STREAM = "text/event-stream"
 THING_DESCRIPTION = "application/td+json"
 
 
@@ -105,9 +100,7 @@ class ThingRoutes:
                 "a thing that is created by POST gets its id from the node.",
                 hint="PUT it to /api/2/things/<thingId> to choose the id.",
             )
-        namespace = request.query.get("namespace")
-        namespace = DEFAULT_NAMESPACE if namespace is None else parse_namespace(namespace)
-        thing_id = f"{namespace}:{self._new_id()}"
+        thing_id = id_for(request, self._new_id())
         command = Command(Action.CREATE, "things", thing_id, "/", document)
         result = await self._commands.run(caller, command, headers)
         return answer_of(request, result, below=f"/{thing_id}")
@@ -129,34 +122,10 @@ async def _asked(request: Request, path: str) -> tuple[Action, object]:
             raise MethodNotAllowed(request.method, allowed)
 
 
-def answer_of(request: Request, result: Result, *, below: str = "") -> Answer:
-    """What a command came to, as HTTP has it; what was created is at the request's own address."""
-    if result.value is ABSENT:
-        answer = empty_answer(result.status, etag=result.etag)
-    else:
-        answer = json_answer(result.value, status=result.status, etag=result.etag)
-        if result.status == 201 and result.seq:
-            answer.headers["location"] = request.location(below)
-    if result.headers:
-        answer.headers |= result.headers
-    return answer
-
-
-async def json_value(request: Request, limit: int = THING_BYTES_MAX) -> object:
-    """The JSON body of a PUT or POST; raise `UnsupportedMediaType` if it is something else."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in _JSON_TYPES:
-        raise UnsupportedMediaType(
-            f"the body is {media_type[:80]!r}.", hint="Send application/json."
-        )
-    return await request.json_body(limit, TooLarge)
-
-
 async def _patch(request: Request) -> object:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != MERGE_PATCH:
+    if request.media_type != MERGE_PATCH:
         raise UnsupportedMediaType(
-            f"a PATCH is not {media_type[:80]!r}.", hint=f"Send {MERGE_PATCH}."
+            f"a PATCH is not {request.media_type[:80]!r}.", hint=f"Send {MERGE_PATCH}."
         )
     return await request.json_body(THING_BYTES_MAX, TooLarge)
 
