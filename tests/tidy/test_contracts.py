@@ -24,6 +24,23 @@ PLANTS = {
         {"registry/core/planted.py": "import littoral.registry.service"},
     ),
     "a core waits": ("pure-cores", {"twin/core/planted.py": "import asyncio"}),
+    "the protocol asks the loop": (
+        "pure-cores",
+        {"twin/protocol/planted.py": "import asyncio"},
+    ),
+    "policies ask about things": (
+        "twin",
+        {"twin/policies/planted.py": "import littoral.twin.things"},
+    ),
+    "a part of twin without a floor": ("twin", {"twin/stray/__init__.py": "import msgspec"}),
+    "policies reach into things": (
+        "api",
+        {"api/policies/planted.py": "import littoral.api.things"},
+    ),
+    "the pipeline knows a session": (
+        "api",
+        {"api/pipeline/planted.py": "import littoral.api.sessions"},
+    ),
     "a value asks for the time": ("pure-cores", {"policy/planted.py": "import time"}),
     "a capability chooses an adapter": (
         "adapters",

@@ -21,6 +21,8 @@ MORE_DOORS = {
 }
 ROOMS = {"adapters", "core", "service"}
 """Parts of a capability; what holds for them is checked by import contracts."""
+IN_PARTS = ("api", "twin")
+"""Packages of folders, each with a front door of its own for the others."""
 
 
 def sources(*folders):
@@ -74,6 +76,45 @@ def test_capabilities_are_imported_through_their_front_door():
 )
 def test_the_check_itself_sees_who_reaches_inside(own, module, wrong):
     assert reaches_inside(own, module) is wrong
+
+
+def reaches_into_a_part(file, module):
+    """Whether a file imports from inside another part of its own package, past that part's door."""
+    package, part, *below = file.relative_to(SRC).parts
+    inside = SRC.joinpath(*module.split(".")[1:])
+    if package not in IN_PARTS or inside.relative_to(SRC).parts[:1] != (package,):
+        return False
+    found = inside.relative_to(SRC / package).parts
+    return len(found) > 1 and found[0] not in ROOMS and (not below or found[0] != part)
+
+
+def test_the_parts_of_a_package_are_imported_through_their_door():
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line} reaches into {module}: "
+        f"import from {module.rpartition('.')[0]}"
+        for file in sources(*(f"src/littoral/{package}" for package in IN_PARTS))
+        for line, module in imports(file)
+        if module.startswith("littoral.") and reaches_into_a_part(file, module)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "wrong"),
+    [
+        ("api/door.py", "littoral.api.http.request", True),
+        ("api/door.py", "littoral.api.http", False),
+        ("api/door.py", "littoral.api.errors", False),
+        ("api/things/routes.py", "littoral.api.http.request", True),
+        ("api/things/routes.py", "littoral.api.things.listing", False),
+        ("api/things/routes.py", "littoral.twin.protocol", False),
+        ("twin/things/commands.py", "littoral.twin.core.state", False),
+        ("twin/service.py", "littoral.twin.policies.book", True),
+        ("log/commit.py", "littoral.log.core", False),
+    ],
+)
+def test_the_check_itself_sees_who_reaches_into_a_part(file, module, wrong):
+    assert reaches_into_a_part(SRC / file, module) is wrong
 
 
 def packages():
