@@ -10,12 +10,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
+from littoral.app.exchange import Exchange, head_of
 from littoral.app.sockets import AsgiApp, Scope, SocketConnection, accepted_key
 
 CONNECTIONS_MAX = 16_384
@@ -33,9 +33,6 @@ LINGER_S = 2.0
 KEEP_ALIVE_S = 75.0
 """How long a connection may wait for its next request."""
 
-BODY_WAITING_BYTES_MAX = 256 * 1024
-"""Bytes of a body that wait for the application; then the socket is not read from."""
-
 PIPELINED_MAX = 32
 """Requests of one connection that wait for the one before them; then it is not read from."""
 
@@ -43,9 +40,6 @@ WRITE_BYTES_MAX = 256 * 1024
 """Bytes of an answer that wait for the socket; then the application waits."""
 
 _logger = logging.getLogger("littoral.http")
-
-_LINES = {s.value: b"HTTP/1.1 %d %s\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
-_BODILESS = frozenset((204, 304))
 
 
 class Serving:
@@ -238,11 +232,11 @@ class HttpConnection(asyncio.Protocol):
 
     # -- requests -----------------------------------------------------------------------------
 
-    def _begin(self, exchange: "Exchange") -> None:
+    def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
         self._serving.spawn(exchange.run(self._serving.app))
 
-    def ended(self, exchange: "Exchange", *, keep_alive: bool) -> None:
+    def ended(self, exchange: Exchange, *, keep_alive: bool) -> None:
         """An answer is complete: go on with the next request, or end."""
         if self._current is not exchange:
             return
@@ -348,151 +342,3 @@ class HttpConnection(asyncio.Protocol):
                     self._serving.connections.add(self)
 
         self._serving.spawn(serve())
-
-
-class Exchange:
-    """One request and its answer, as ASGI's ``receive`` and ``send``."""
-
-    __slots__ = (
-        "_body", "_chunked", "_connection", "_ended", "_expects", "_gone", "_head", "_head_only",
-        "_keep_alive", "_more", "_status", "_told", "_waiter", "scope",
-    )  # fmt: skip
-
-    def __init__(
-        self, connection: HttpConnection, scope: Scope, *, keep_alive: bool, expects: bool
-    ) -> None:
-        self._connection = connection
-        self.scope = scope
-        self._keep_alive = keep_alive
-        self._expects = expects
-        self._head_only = scope["method"] == "HEAD"
-        self._body = bytearray()
-        self._more = True
-        self._gone = False
-        self._ended = False
-        self._chunked = False
-        self._status = 0
-        self._told = False
-        self._head = b""
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def run(self, app: AsgiApp) -> None:
-        """Let the application answer."""
-        try:
-            await app(self.scope, self.receive, self.send)
-        except Exception:
-            _logger.exception("a request failed")
-        if self._ended or self._gone:
-            return
-        if self._status:
-            # What is missing can only be told by closing.
-            self._connection.close()
-        else:
-            self._connection.refuse(500, [], b"")
-
-    # -- in -----------------------------------------------------------------------------------
-
-    @property
-    def is_full(self) -> bool:
-        """Whether enough of the body waits."""
-        return len(self._body) > BODY_WAITING_BYTES_MAX
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether some of the answer was written."""
-        return bool(self._status) and not self._head
-
-    def put(self, body: bytes) -> None:
-        """A piece of the body came; after the answer nobody wants it any more."""
-        if not self._ended:
-            self._body += body
-            self._wake()
-
-    def end_body(self) -> None:
-        """The body is complete."""
-        self._more = False
-        self._wake()
-
-    def hang_up(self) -> None:
-        """The peer is gone."""
-        self._gone = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def receive(self) -> Scope:
-        """The next piece of the body, or that the peer is gone."""
-        if self._expects:
-            self._expects = False
-            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while not self._gone and not self._ended and not self._body and (self._more or self._told):
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        if self._gone or self._ended:
-            return {"type": "http.disconnect"}
-        body = bytes(self._body)
-        self._body.clear()
-        if self._more:
-            self._connection.resume()
-        else:
-            self._told = True
-        return {"type": "http.request", "body": body, "more_body": self._more}
-
-    # -- out ----------------------------------------------------------------------------------
-
-    async def send(self, message: Scope) -> None:
-        """Take a piece of the answer; wait while the peer takes nothing."""
-        connection = self._connection
-        if self._gone:
-            return
-        if message["type"] == "http.response.start":
-            self._begin(message["status"], message.get("headers", ()))
-            return
-        body: bytes = message.get("body", b"")
-        more = message.get("more_body", False)
-        if self._head_only or self._status in _BODILESS:
-            body = b""  # a client would take it for the head of the next answer
-        elif self._chunked:
-            body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
-            if not more:
-                body += b"0\r\n\r\n"
-        connection.write(self._head + body if self._head else body)
-        self._head = b""
-        if not more:
-            self._ended = True
-            self._wake()
-            # An unread rest of the body would be taken for the next request.
-            connection.ended(self, keep_alive=self._keep_alive and not self._more)
-        elif not connection.writable.is_set():
-            await connection.writable.wait()
-
-    def _begin(self, status: int, headers: "list[tuple[bytes, bytes]]") -> None:
-        self._status = status
-        if status in _BODILESS:
-            headers = [one for one in headers if one[0] != b"content-length"]
-        known = any(name == b"content-length" for name, _ in headers)
-        # HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
-        chunks = not known and status not in _BODILESS
-        self._chunked = chunks and self.scope["http_version"] == "1.1" and not self._head_only
-        if chunks and not self._chunked and not self._head_only:
-            self._keep_alive = False
-        keep_alive = self._keep_alive and not self._more
-        more = [(b"transfer-encoding", b"chunked")] if self._chunked else []
-        self._head = head_of(
-            status, [*headers, *more], self._connection.date, keep_alive=keep_alive
-        )
-
-
-def head_of(
-    status: int, headers: list[tuple[bytes, bytes]], date: bytes, *, keep_alive: bool
-) -> bytes:
-    """Status line and headers. Names and values are the application's own and checked there."""
-    lines = [_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, b"date: ", date, b"\r\n"]
-    for name, value in headers:
-        if b"\n" in value or b"\r" in value:
-            raise ValueError(f"the header {name!r} has a line break in it")
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-    return b"".join(lines)

@@ -36,7 +36,7 @@ from littoral.edge.refusals import ranges_of
 from littoral.edge.rollback import recover
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
-from littoral.log import Cursor, LogFull, RecordClass
+from littoral.log import Cursor, LogBusy, LogFull, RecordClass
 
 APPLY_CHUNK = 128
 """Records applied before others on the loop get their turn: about 2 ms."""
@@ -405,7 +405,7 @@ class Conversation:
             )
         if effect.seq > cursor.position:
             # A full disk: the cursor only pins, so it may stay behind until the next ack.
-            with contextlib.suppress(LogFull):
+            with contextlib.suppress(LogFull, LogBusy):
                 cursor.advance(effect.seq)
         self.meter.acknowledged(
             effect.cls, effect.records, effect.payload_bytes, drained=effect.drained

@@ -5,7 +5,7 @@ import contextlib
 from littoral.edge.model import HOMES_CACHED_MAX
 from littoral.edge.ports import LinkLog
 from littoral.kernel.ids import NodeId
-from littoral.log import LogFull, RecordClass
+from littoral.log import LogBusy, LogFull, RecordClass
 
 SPACE = "home"
 
@@ -33,7 +33,7 @@ class Homes:
                 return
         if known is None or cls != RecordClass.STATE:
             # A full disk: the next record of the thing says it again.
-            with contextlib.suppress(LogFull):
+            with contextlib.suppress(LogFull, LogBusy):
                 self._log.put(SPACE, thing_id, node.encode())
                 self._keep(thing_id, node)
 

@@ -195,17 +195,24 @@ class GroupCommit:
 
     def _overflow(self) -> None:
         """The open batch is large enough while another one flies: close it in the next iteration."""
-        self._check_busy()
         if not self._closing:
             self._closing = True
             self._loop.call_soon(self._close_large)
 
     def _check_busy(self) -> None:
+        """Refuse what comes from now on while too much waits for the disk.
+
+        Only called where batches are closed and handed over, never amid a change: who is refused
+        has stored nothing, and who was taken is not refused afterwards.
+        """
         if self._ready_bytes > PENDING_BYTES_MAX:
-            raise LogBusy(
-                f"{self._ready_bytes >> 20} MiB wait for the disk.",
-                hint="Send less at a time, or look at the disk's latency.",
-            )
+            if self._refusal is None:
+                self._refusal = LogBusy(
+                    f"more than {PENDING_BYTES_MAX >> 20} MiB wait for the disk.",
+                    hint="Send less at a time, or look at the disk's latency.",
+                )
+        elif isinstance(self._refusal, LogBusy):
+            self._refusal = None
 
     def _close_large(self) -> None:
         self._close_batch()
@@ -228,6 +235,7 @@ class GroupCommit:
         self._open = Pending()
         self._push = self._open.records.append
         self.batch += 1
+        self._check_busy()
 
     def _hand_over(self) -> None:
         """Give the next batch to the committer, if it is idle and there is one."""
@@ -236,6 +244,7 @@ class GroupCommit:
         while self._ready:
             pending = self._ready.popleft()
             self._ready_bytes -= pending.bytes
+            self._check_busy()
             if pending.writes:
                 self._flying = pending
                 self._armed = True

@@ -122,6 +122,7 @@ class Housekeeper:
                 "/",
                 ledger_value(loss, cut.reason, delivered=delivered),
             )
+            self._log.note_dropped(loss)
             await self._log.wait(seq)
             await self._run_piece(partial(self._store.drop, loss.cls, up_to=loss.up_to))
             self._log.forget_tail(loss.up_to)

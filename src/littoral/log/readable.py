@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from littoral.kernel.ids import NodeId, Origin
-from littoral.log.model import Headers, Record
+from littoral.log.model import Headers, Loss, Record
 
 
 class Readable(Protocol):
@@ -43,3 +43,5 @@ class Readable(Protocol):
     def forget_cursor(self, name: str) -> None: ...
 
     def forget_tail(self, up_to: int) -> None: ...
+
+    def note_dropped(self, loss: Loss) -> None: ...

@@ -12,7 +12,7 @@ from littoral.log.check import INT_MAX, check, check_headers
 from littoral.log.commit import GroupCommit
 from littoral.log.core import high_water_key, salvage_value, snapshot_key, snapshot_of
 from littoral.log.cursor import Cursor, Cursors
-from littoral.log.errors import LogBroken, LogClosed
+from littoral.log.errors import LogBroken, LogBusy, LogClosed
 from littoral.log.housekeeping import Housekeeper
 from littoral.log.model import (
     BATCH_BYTES_MAX,
@@ -26,6 +26,7 @@ from littoral.log.model import (
     ClassUsage,
     Headers,
     LogStatistics,
+    Loss,
     Opened,
     Record,
     RecordClass,
@@ -34,6 +35,9 @@ from littoral.log.model import (
 from littoral.log.pending import OPEN_BYTES_EACH, Pending, changed, lookup
 from littoral.log.ports import Committer, Scheduler, Store
 from littoral.native import hot
+
+_DROPPED = "dropped"
+"""Space of `Log.own_dropped`, by class."""
 
 _new_record = tuple.__new__
 _HLC_AHEAD = HLC_AHEAD_MS << 16
@@ -48,7 +52,7 @@ class Log(GroupCommit):
     given out once in the life of an epoch, also if its commit failed.
     """
 
-    __slots__ = ("_cursors", "_housekeeper", "_now_ms", "node", "opened", "origin")
+    __slots__ = ("_cursors", "_housekeeper", "_now_ms", "dropped", "node", "opened", "origin")
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class Log(GroupCommit):
         self.node: NodeId = opened.node
         self.origin: Origin = opened.epochs[-1].origin
         self._now_ms = clock.now_ms
+        self.dropped: int = max(store.dropped_to(cls) for cls in RecordClass)
+        """The highest seq that retention has taken; what is older may be there or not."""
         self._cursors = Cursors(self, store, clock)
         self._housekeeper = Housekeeper(
             self, store, self._cursors, clock, retention, run_piece=self._run_piece
@@ -96,6 +102,9 @@ class Log(GroupCommit):
                 RecordClass.EVENT, LEDGER_KIND, f"log:{node}", 0, 0, "/",
                 salvage_value(opened.salvage),
             )  # fmt: skip
+            for _, last in opened.salvage.seq_gaps[-1:]:
+                for each in RecordClass:
+                    log.put(_DROPPED, str(int(each)), str(last).encode())
         return log
 
     # The hot path: one tuple and one list append per record. Everything else is per batch.
@@ -107,7 +116,6 @@ class Log(GroupCommit):
         """
         if self._refusal is not None:
             self._refuse()
-        self._check_busy()
         for record in records:
             check(record)
 
@@ -361,6 +369,26 @@ class Log(GroupCommit):
     def forget_tail(self, up_to: int) -> None:
         """Retention dropped records up to ``up_to``: the tail must not show them any more."""
         self._tail.floor = max(self._tail.floor, up_to)
+        self.dropped = max(self.dropped, up_to)
+
+    def note_dropped(self, loss: Loss) -> None:
+        """Retention is about to drop this: note what of it was said here first, for `own_dropped`."""
+        own = [
+            last for at, (_, last, _) in loss.origins.items() if at.partition("/")[0] == self.node
+        ]
+        if own:
+            self.put(_DROPPED, str(int(loss.cls)), str(max(own)).encode())
+        elif self.get(_DROPPED, str(int(loss.cls))) is None:
+            self.put(_DROPPED, str(int(loss.cls)), str(self.own_dropped(loss.cls)).encode())
+
+    def own_dropped(self, cls: int) -> int:
+        """The highest seq among the records of ``cls`` first said here that are not kept any more.
+
+        Retention took them, or damage. 0 if there were none. A log of an older release knows it
+        only of all records, and says that until the next drop.
+        """
+        noted = self.get(_DROPPED, str(int(cls)))
+        return self._store.dropped_to(cls) if noted is None else int(noted)
 
     def hold(self, hook: Callable[[], int]) -> None:
         """Never drop a record whose seq is >= ``hook()``, whatever the budget: it is to be replayed."""
@@ -418,7 +446,8 @@ class Log(GroupCommit):
         """Make durable what is open, then let go of the files. Idempotent."""
         if isinstance(self._refusal, LogClosed):
             return
-        if self._refusal is None and (self._open or self._flying or self._ready):
+        writes = self._refusal is None or isinstance(self._refusal, LogBusy)
+        if writes and (self._open or self._flying or self._ready):
             # Those who waited were told why; the files are closed all the same.
             with contextlib.suppress(LittoralError):
                 await self._waiters.open_batch(self.on_commit)

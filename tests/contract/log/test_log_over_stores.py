@@ -7,7 +7,7 @@ import random
 import pytest
 
 from littoral.kernel.time import ms_of
-from littoral.log import Budget, Log, RecordClass, Retention
+from littoral.log import Budget, Log, Record, RecordClass, Retention
 from littoral.log.adapters.committer import InlineCommitter, ThreadCommitter
 from littoral.log.adapters.files import Directory
 from littoral.log.adapters.memory import MemoryStore
@@ -224,3 +224,38 @@ def test_damage_found_while_running_ends_it_and_the_next_opening_salvages(tmp_pa
         await log.close()
 
     asyncio.run(main())
+
+
+def test_a_log_knows_up_to_where_its_own_records_are_gone(play):
+    async def scene(open_log):
+        log = open_log()
+        for oseq in range(1, 101):
+            record = log_record(oseq)
+            log.append_remote(record, 0, 0)
+        await log.wait()
+        foreign = log.head
+        log._clock.ms += 50_000
+        await fill(log, 10)
+        await log._housekeeper.thin()
+        assert log.dropped == foreign
+        # What another node said first, that node has, or has told the loss of.
+        assert [log.own_dropped(cls) for cls in RecordClass] == [0] * 5
+        await fill(log, 100)
+        border = log.head
+        log._clock.ms += 50_000
+        await fill(log, 10)
+        await log._housekeeper.thin()
+        assert log.own_dropped(TELEMETRY) == border
+        assert log.own_dropped(RecordClass.ALARM) == 0
+        await log.close()
+        log = open_log()
+        assert (log.own_dropped(TELEMETRY), log.dropped) == (border, border)
+        await log.close()
+
+    play(scene, retention(age_ms_max=20_000))
+
+
+def log_record(oseq):
+    return Record(
+        0, 1, None, int(TELEMETRY), "x", "thing:a:1", 0, 0, "/", b"1", None, "other/e", oseq
+    )

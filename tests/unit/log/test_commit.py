@@ -151,6 +151,49 @@ def test_what_waits_for_the_disk_is_bounded(play):
     play(scene)
 
 
+def test_what_was_refused_is_not_stored_and_what_was_taken_is(play):
+    async def scene(world, log):
+        world.committer.hold = True
+        taken = 0
+        with pytest.raises(LogBusy):  # noqa: PT012
+            while True:
+                world.add(value=bytes(1 << 20))
+                taken += 1
+                await world.turn(1)
+        assert log.head == taken
+        with pytest.raises(LogBusy):
+            log.put("space", "key", b"value")
+        # As many as one likes within one turn: the refusal never comes amid a change.
+        while world.committer.waiting:
+            world.committer.finish()
+        assert log.committed == taken
+        assert log.get("space", "key") is None
+        for _ in range(200):
+            world.add(value=bytes(1 << 20))
+        assert log.head == taken + 200
+
+    play(scene)
+
+
+def test_a_busy_log_is_closed_with_all_that_it_took(play):
+    async def scene(world, log):
+        world.committer.hold = True
+        with pytest.raises(LogBusy):  # noqa: PT012
+            for _ in range(400):
+                world.add(value=bytes(1 << 20))
+                await world.turn(1)
+        head = log.head
+        async with asyncio.TaskGroup() as group:
+            closing = group.create_task(log.close())
+            while not closing.done():
+                if world.committer.waiting:
+                    world.committer.finish()
+                await world.turn(1)
+        assert sum(len(b) for b in world.store.batches) == head
+
+    play(scene)
+
+
 def test_wait_returns_when_the_record_is_durable(play):
     async def scene(world, log):
         world.committer.hold = True
