@@ -337,7 +337,7 @@ class Commands:
         if len(ids) > IDS_MAX:
             raise InvalidEnvelope(f"at most {IDS_MAX} things are retrieved at once.")
         things: list[object] = []
-        for one in ids:
+        for one in dict.fromkeys(ids):
             single = Command(
                 Action.RETRIEVE, "things", parse_thing_id(one), "/", fields=command.fields
             )

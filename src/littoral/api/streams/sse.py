@@ -312,7 +312,8 @@ class ThingStreams:
         self._check_room()
         query = request.query
         if not ids and "ids" in query:
-            ids = tuple(parse_thing_id(one) for one in query["ids"].split(",") if one)
+            named = query["ids"].split(",")
+            ids = tuple(dict.fromkeys(parse_thing_id(one) for one in named if one))
         if len(ids) > IDS_MAX:
             raise InvalidHeader(f"a stream watches at most {IDS_MAX} ids; leave them out for all.")
         fields = query.get("fields", "")

@@ -29,7 +29,7 @@ class ThingListing:
         tree = selectors.parse(selected) if selected is not None else None
         ids = query.get("ids")
         if ids is not None:
-            wanted = tuple(parse_thing_id(one) for one in ids.split(",") if one)
+            wanted = tuple(dict.fromkeys(parse_thing_id(one) for one in ids.split(",") if one))
             if len(wanted) > IDS_MAX:
                 raise InvalidHeader(f"at most {IDS_MAX} ids in one request.")
             return json_answer(await shown(self._twins, caller, wanted, tree))

@@ -118,6 +118,9 @@ class PolicyExpiry:
                 self._attend(policy_id, now_ms)
             except LittoralError:
                 self._waiting[policy_id] = now_ms + _RETRY_MS
+        if due:
+            # Who was told now is due again when its time is over.
+            _, next_ms = self._index.due(now_ms, DUE_MAX + len(self._waiting))
         # Who is not due any more waits for nothing.
         self._waiting = {one: at for one, at in self._waiting.items() if at > now_ms}
         self._repeat(now_ms)

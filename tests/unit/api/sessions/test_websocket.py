@@ -60,7 +60,7 @@ def test_a_twin_lives_and_dies_by_commands(on_node):
             many = await socket.ask(
                 command(
                     "retrieve",
-                    value={"thingIds": ["org.acme:pump", "org.acme:none"]},
+                    value={"thingIds": ["org.acme:pump", "org.acme:none", "org.acme:pump"]},
                     topic="_/_/things/twin/commands/retrieve",
                 )
             )

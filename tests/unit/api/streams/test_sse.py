@@ -72,6 +72,18 @@ def test_a_stream_is_narrowed_by_ids_namespaces_fields_and_path(on_node):
     on_node(main)
 
 
+def test_an_id_that_is_named_twice_is_watched_once(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        async with node.stream("/api/2/things?ids=org.acme:pump,org.acme:pump") as following:
+            await node.call("PUT", T + "/attributes/a", 1)
+            await node.call("PUT", T + "/attributes/a", 2)
+            seen = [(await following())["attributes"]["a"] for _ in range(2)]
+            assert seen == [1, 2]
+
+    on_node(main)
+
+
 def test_a_reader_sees_only_what_it_may_read(on_node):
     async def main(node):
         await node.call("PUT", T, {"attributes": {"open": 0, "secret": 0}})

@@ -229,7 +229,7 @@ def test_several_things_come_in_the_order_asked_without_those_hidden(on_node):
     async def main(node):
         for name in "abc":
             await node.call("PUT", f"/api/2/things/org.acme:{name}", {"attributes": {"n": name}})
-        ids = "org.acme:c,org.acme:none,org.acme:a"
+        ids = "org.acme:c,org.acme:none,org.acme:a,org.acme:c"
         read = await node.call("GET", f"/api/2/things?ids={ids}&fields=thingId")
         assert read.json == [{"thingId": "org.acme:c"}, {"thingId": "org.acme:a"}]
         assert (await node.call("GET", "/api/2/things?ids=nonsense")).status == 400

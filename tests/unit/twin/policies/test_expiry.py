@@ -145,6 +145,21 @@ def test_an_announcement_is_made_once_before_and_none_after(on_node):
     on_node(main, settings=FINE)
 
 
+def test_a_subject_that_was_told_before_leaves_on_time_too(on_node):
+    async def main(node):
+        async with running(node) as heard:
+            now = node.clock.now_ms()
+            document = policy(now, after_ms=60_000, beforeExpiry="20s", **AT_ONCE)
+            await node.twins.put_policy(ADMIN, P, "/", document)
+            await asyncio.sleep(59)
+            assert (len(heard), may(node)) == (1, True)
+            await asyncio.sleep(2)
+            assert (guests(node), may(node)) == ([], False)
+        await node.log.wait()
+
+    on_node(main, settings=FINE)
+
+
 def test_an_announcement_comes_earlier_by_a_part_of_the_interval(on_node):
     async def main(node):
         async with running(node) as heard:
