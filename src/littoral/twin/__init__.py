@@ -28,12 +28,14 @@ from littoral.twin.service import Twins
 from littoral.twin.staging import Step
 from littoral.twin.standing import Standing, Standings
 from littoral.twin.tags import KEPT_HEADER, etag_of
+from littoral.twin.telling import Adoption, Telling
 from littoral.twin.watching import Change, action_of
 
 __all__ = [
     "KEPT_HEADER",
     "NO_CONDITIONS",
     "SILENT_KINDS",
+    "Adoption",
     "Caller",
     "Change",
     "Conditions",
@@ -49,6 +51,7 @@ __all__ = [
     "Standings",
     "Step",
     "SubjectDeletion",
+    "Telling",
     "ThingIdNotSettable",
     "TwinSettings",
     "TwinStatistics",

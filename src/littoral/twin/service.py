@@ -36,6 +36,7 @@ from littoral.twin.policy_settings import PolicySettings
 from littoral.twin.selection import Selection
 from littoral.twin.staging import Step
 from littoral.twin.standing import Standings
+from littoral.twin.telling import Telling
 from littoral.twin.transactions import Transactions
 from littoral.twin.watching import Change, Watching
 
@@ -57,6 +58,7 @@ class Twins:
     ) -> None:
         self.engine = Engine(log, hot_max=hot_max)
         self.standings = Standings(self.engine)
+        self.telling = Telling(self.engine)
         self.book = PolicyBook(self.engine, clock, settings)
         self._expiry = PolicyExpiry(self.engine, self.book, clock, settings)
         self.policies = PolicyCommands(self.engine, self.book, clock, settings)
@@ -327,9 +329,9 @@ class Twins:
             self.engine, self.book, self.things, identity, self._log, self._registry, self._clock
         )
 
-    def apply_remote(self, record: Record) -> None:
-        """Take one record of another log, never seen before, into the open batch."""
-        self.engine.apply_remote(record)
+    def apply_remote(self, record: Record) -> bool:
+        """`Engine.apply_remote`: one record of another log, never seen before, into the open batch."""
+        return self.engine.apply_remote(record)
 
     def restamp(self, record: Record, headers: Headers) -> None:
         """Say an own record again with a new stamp; see `Engine.restamp`."""
