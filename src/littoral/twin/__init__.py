@@ -9,7 +9,7 @@ Invariant: no command returns before what it did is durable; a `DeviceDoor` leav
 
 from littoral.twin.core.state import SILENT_KINDS
 from littoral.twin.devices import DeviceDoor
-from littoral.twin.entities import KEPT_HEADER, etag_of
+from littoral.twin.entities import KEPT_HEADER, Adoption, Telling, etag_of
 from littoral.twin.errors import NotFound, PolicyIdNotSettable, ThingIdNotSettable
 from littoral.twin.model import (
     NO_CONDITIONS,
@@ -31,6 +31,7 @@ __all__ = [
     "KEPT_HEADER",
     "NO_CONDITIONS",
     "SILENT_KINDS",
+    "Adoption",
     "Caller",
     "Change",
     "Conditions",
@@ -46,6 +47,7 @@ __all__ = [
     "Standings",
     "Step",
     "SubjectDeletion",
+    "Telling",
     "ThingIdNotSettable",
     "TwinSettings",
     "TwinStatistics",

@@ -14,7 +14,7 @@ from littoral.registry import DeviceIdentity, Registry
 from littoral.twin.core.document import Document
 from littoral.twin.core.state import Hot, unpack
 from littoral.twin.devices import DeviceDoor
-from littoral.twin.entities import SPACE, Engine
+from littoral.twin.entities import SPACE, Engine, Telling
 from littoral.twin.errors import StateDamaged
 from littoral.twin.fields import Fields
 from littoral.twin.model import (
@@ -56,6 +56,7 @@ class Twins:
     ) -> None:
         self.engine = Engine(log, hot_max=hot_max)
         self.standings = Standings(self.engine)
+        self.telling = Telling(self.engine)
         self.book = PolicyBook(self.engine, clock, settings)
         self._expiry = PolicyExpiry(self.engine, self.book, clock, settings)
         self.policies = PolicyCommands(self.engine, self.book, clock, settings)
@@ -326,9 +327,9 @@ class Twins:
             self.engine, self.book, self.things, identity, self._log, self._registry, self._clock
         )
 
-    def apply_remote(self, record: Record) -> None:
-        """Take one record of another log, never seen before, into the open batch."""
-        self.engine.apply_remote(record)
+    def apply_remote(self, record: Record) -> bool:
+        """`Engine.apply_remote`: one record of another log, never seen before, into the open batch."""
+        return self.engine.apply_remote(record)
 
     def restamp(self, record: Record, headers: Headers) -> None:
         """Say an own record again with a new stamp; see `Engine.restamp`."""

@@ -11,6 +11,7 @@ from littoral.kernel import json
 from littoral.kernel.time import ms_of
 from littoral.log import Log, Record
 from littoral.policy import READ
+from littoral.twin.core import metadata
 from littoral.twin.core.paths import keys_of
 from littoral.twin.core.state import Hot
 from littoral.twin.entities import Engine
@@ -102,6 +103,8 @@ class Watching:
                 return None
         else:
             value = json.decode(record.value)
+            if isinstance(value, dict) and record.headers is not None and "told" in record.headers:
+                value.pop(metadata.MEMBER, None)
             if record.entity.startswith("policy:"):
                 value = self._policy_value(caller, hot, value)
             else:

@@ -160,6 +160,13 @@ class Hot:
             policy_id = document.get("policyId")
             self.policy_id = policy_id if isinstance(policy_id, str) else ""
 
+    def become(self, other: "Hot") -> None:
+        """Take over the content of ``other`` with its stamps; revision and ids stay one's own."""
+        self.replace_by(other.parsed(), other.fold())
+        self.lanes, self.device_times = other.lanes, other.device_times
+        self.created_ms, self.modified_ms = other.created_ms, other.modified_ms
+        self.policy_id = other.policy_id
+
     def note_time(self, feature: str, device_time: int) -> None:
         """Remember the newest device time of a feature: older data does not change the twin."""
         times = self.device_times
@@ -315,7 +322,9 @@ def change(
     if implicit and isinstance(value, dict):
         result = {**value, **(document or {})}
     elif verb in ("created", "modified"):
-        kept = document.get(metadata.MEMBER) if document is not None and not keys else None
+        told = headers is not None and "told" in headers
+        whole = document is not None and not keys and not told
+        kept = document.get(metadata.MEMBER) if document is not None and whole else None
         result = merge.put_at(document, keys, value)
         if not keys and isinstance(result, dict):
             # ``value`` is the caller's; what is hidden comes along.

@@ -127,6 +127,8 @@ class Engine:
             self._soil(hot, self.log.head)
 
     def _soil(self, hot: Hot, seq: int) -> None:
+        if self.log.dropped:
+            self._keep_base(hot.entity)
         hot.dirty_since = seq
         self.dirty[hot.entity] = hot
         if hot.gone:
@@ -136,6 +138,23 @@ class Engine:
                 other.gone = True
             hot.gone = False
             self.hot[hot.entity] = hot
+
+    def _keep_base(self, entity: str) -> None:
+        """Keep the state before a change, if retention has taken what it is made of.
+
+        What comes after it stays foldable: a late record finds all that it has to be folded with.
+        """
+        stored = self.log.get(SPACE, entity)
+        if stored is None:
+            return
+        with contextlib.suppress(LittoralError):  # damaged, or no writes now
+            before = state.unpack(entity, stored)
+            found = self.log.snapshot(entity, at_or_below=before.revision)
+            newest = 0 if found is None else state.unpack(entity, found[1]).last_seq
+            if before.revision and newest < min(before.last_seq, self.log.dropped):
+                self.log.put_snapshot(entity, before.revision, stored)
+                if found is not None and found[0] % SNAPSHOT_EVERY:
+                    self.log.drop_snapshot(entity, found[0])
 
     def snapshot(self, hot: Hot) -> None:
         """Keep ``hot`` as it is now, so that old revisions are folded from near by."""
@@ -195,21 +214,26 @@ class Engine:
 
     # -- records from the link ----------------------------------------------------------------
 
-    def apply_remote(self, record: Record) -> None:
-        """Store a record of another node and let it take its place in the entity's state."""
+    def apply_remote(self, record: Record) -> bool:
+        """Store a record of another node and let it take its place in the entity's state.
+
+        Returns:
+            False if it is older than what is known and its place is not: retention took the records
+            that it would have to be folded with. Nothing changed; whoever knows has to tell.
+        """
         headers = record.headers
         if record.kind in state.SILENT_KINDS or (headers is not None and "late" in headers):
             self.log.append_remote(record, 0, 0)
-            return
+            return True
         try:
             hot = self.load(record.entity)
         except StateDamaged:
             # Kept, so that the link goes on and nothing is lost; it changes nothing here.
             self.log.append_remote(record, 0, 0)
-            return
+            return True
         before = hot.exists, hot.policy_id
         revision, prev = hot.revision + 1, hot.last_seq
-        in_place = is_in_place(hot, record)
+        in_place = placed = is_in_place(hot, record)
         seq = self.log.append_remote(record, revision, prev)
         stored = record._replace(seq=seq, revision=revision, prev_seq=prev)
         if in_place:
@@ -217,10 +241,24 @@ class Engine:
             self._history.wrote(hot, stored)
         else:
             idle = not hot.pending
-            self._place(hot, stored)
+            placed = self._place(hot, stored)
             if idle and hot.pending:
                 self.keep_pending(hot)
         self._after(hot, seq, *before)
+        return placed
+
+    def adopt(self, hot: Hot, record: Record, whole: Hot) -> None:
+        """Make ``hot`` what ``whole`` is; ``record`` says so, and comes from another node."""
+        before = hot.exists, hot.policy_id
+        seq = self.log.append_remote(record, hot.revision + 1, hot.last_seq)
+        self._history.forget(hot)
+        hot.become(whole)
+        hot.revision, hot.last_seq = hot.revision + 1, seq
+        self._after(hot, seq, *before)
+        # At once: the record alone does not say how old each lane is.
+        self.log.put(SPACE, hot.entity, state.pack(hot))
+        del self.dirty[hot.entity]
+        hot.dirty_since = 0
 
     def restamp(self, record: Record, headers: Headers) -> None:
         """Say an own record again: a peer would not take its stamp, which was too far ahead.
@@ -244,8 +282,8 @@ class Engine:
             headers=headers,
         )
 
-    def _place(self, hot: Hot, record: Record) -> None:
-        """Put a record that is older than others of its lane in its place among them."""
+    def _place(self, hot: Hot, record: Record) -> bool:
+        """Put a record that is older than others of its lane in its place among them, if known."""
         outcome = self._history.take_late(hot, record)
         if outcome.folded:
             self.refolds += 1
@@ -262,6 +300,7 @@ class Engine:
                 record.path,
                 json.encode(outcome.conflict),
             )
+        return outcome.placed
 
     # -- history ------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ class LateOutcome:
     """True if the history was folded for it: the result is worth a snapshot."""
     conflict: dict[str, object] | None
     """The body of the conflict event, if it lost something to another node."""
+    placed: bool = True
+    """False if too little of the past is kept to say where it belongs: it changed nothing."""
 
 
 class History:
@@ -99,7 +101,11 @@ class History:
         self.forget(hot)
         if again and self._restored(hot, record):
             return LateOutcome(folded=False, conflict=None)
-        base, later = self._unsettled(hot, record)
+        unsettled = self._unsettled(hot, record)
+        if unsettled is None:
+            hot.revision, hot.last_seq = record.revision, record.seq
+            return LateOutcome(folded=False, conflict=None, placed=False)
+        base, later = unsettled
         document = state.fold_in_order(base, [*later, record])
         settle(hot, record, document)
         if hot.doc is not None and len(later) <= REFOLD_RECORDS_MAX:
@@ -145,8 +151,10 @@ class History:
         hot.revision, hot.last_seq = record.revision, record.seq
         return True
 
-    def _unsettled(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]]:
+    def _unsettled(self, hot: Hot, record: Record) -> tuple[Document | None, list[Record]] | None:
         """The document before the first record that may be newer than ``record``, and those after.
+
+        None if retention took some of them, and no snapshot bridges the gap.
 
         Walks snapshots back to one that is older than ``record`` and older than every record that
         came after it, each in its own lanes: those may have been late themselves, and folding them
@@ -159,7 +167,9 @@ class History:
             found = self._log.snapshot(hot.entity, at_or_below=last)
             base_revision, packed = (0, None) if found is None else found
             chunk = self.records(hot.entity, last_seq, base_revision + 1, last)
-            later = chunk + later
+            later, whole = chunk + later, len(chunk) == last - base_revision
+            if not whole:
+                return (None, later) if _is_told_in(later, hot.revision) else None
             if packed is None:
                 return None, later
             base = state.unpack(hot.entity, packed)
@@ -169,10 +179,21 @@ class History:
             if all(newest_overlapping(base.lanes, lanes) < hlc for hlc, lanes in waiting):
                 return base.document(), later
             own = self.records(hot.entity, last_seq, base_revision, base_revision)
+            if not own:
+                return (None, later) if _is_told_in(later, hot.revision) else None
             waiting += [(r.hlc, touched_by(r)) for r in own]
             later = own + later
             last, last_seq = base_revision - 1, base.last_seq
         return None, later
+
+
+def _is_told_in(records: list[Record], last: int) -> bool:
+    """Whether ``records`` go back from revision ``last`` to one that told the whole entity.
+
+    Its stamp is above all that it contains: folded in order, nothing older than it counts.
+    """
+    told = [r.revision for r in records if r.headers is not None and "told" in r.headers]
+    return bool(told) and sum(r.revision >= told[-1] for r in records) == last - told[-1] + 1
 
 
 def _unknown(hot: Hot, message: str, revision: int | None = None) -> HistoryNotFound:

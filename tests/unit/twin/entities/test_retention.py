@@ -57,3 +57,46 @@ def test_what_is_dropped_is_not_found_and_the_thing_stays_as_it_is(on_node, boun
         assert node.doc(T)["attributes"] == {"n": old + 10}
 
     on_node(main)
+
+
+def merged(other, ms, value, oseq):
+    return other(ms, "thing.merged", "/attributes", value, oseq=oseq, entity=f"thing:{T}")
+
+
+async def forget_all_until_now(node):
+    node.twins.flush()
+    await node.log.wait()
+    await asyncio.sleep(60)
+    node.log._housekeeper.retention = retention(age_ms_max=30_000)
+    await node.log._housekeeper.thin()
+    assert not [r for r in node.records() if r.entity.endswith(T)]
+
+
+def test_a_late_record_finds_the_state_that_its_lost_past_came_to(on_node, other):
+    async def main(node):
+        await node.twins.modify(node.ditto, T, "/", {"policyId": "org.littoral:default"})
+        await node.twins.modify(node.ditto, T, "/attributes/a", 1)
+        await forget_all_until_now(node)
+        await node.twins.modify(node.ditto, T, "/attributes/b", 2)
+        between = node.clock.now_ms() - 1_800_000_000_000
+        await asyncio.sleep(1)
+        await node.twins.modify(node.ditto, T, "/attributes/c", 3)
+        assert node.twins.apply_remote(merged(other, between + 500, {"b": 5, "c": 5}, 1))
+        assert node.doc(T)["attributes"] == {"a": 1, "b": 5, "c": 3}
+
+    on_node(main)
+
+
+def test_a_record_older_than_all_that_is_kept_changes_nothing(on_node, other):
+    async def main(node):
+        await node.twins.modify(node.ditto, T, "/", {"policyId": "org.littoral:default"})
+        await asyncio.sleep(1)
+        await node.twins.modify(node.ditto, T, "/attributes/a", 1)
+        await forget_all_until_now(node)
+        # It came to nothing: a thing was folded out of the one record that was left.
+        assert not node.twins.apply_remote(merged(other, 500, {"a": 5, "b": 5}, 1))
+        assert node.doc(T)["attributes"] == {"a": 1}
+        await node.reopen()
+        assert node.doc(T)["attributes"] == {"a": 1}
+
+    on_node(main)
