@@ -1,5 +1,7 @@
 """Why the HTTP door itself refuses, before a twin, a policy or the registry is asked."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from littoral.kernel.errors import Forbidden, Kind, LittoralError
@@ -116,6 +118,9 @@ class CommandLate(LittoralError):
     code = "command.timeout"
     kind = Kind.TIMEOUT
     retryable = True
+
+    headers: Mapping[str, str] = MappingProxyType({})
+    """What the refusal's headers say besides."""
 
 
 class NotSupported(LittoralError):

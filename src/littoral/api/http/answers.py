@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from littoral.api.errors import MethodNotAllowed, PeerGone
+from littoral.api.errors import CommandLate, MethodNotAllowed, PeerGone
 from littoral.api.http.ports import Send
 from littoral.api.model import STREAM_WRITE_S
 from littoral.kernel import json
@@ -58,6 +58,8 @@ def problem_answer(error: LittoralError) -> Answer:
     answer = json_answer(problem(error), status=status)
     if isinstance(error, MethodNotAllowed):
         answer.headers["allow"] = ", ".join(error.allow)
+    elif isinstance(error, CommandLate):
+        answer.headers |= error.headers
     elif isinstance(error, Unauthenticated):
         answer.headers["www-authenticate"] = 'Basic realm="littoral", charset="UTF-8"'
     return answer

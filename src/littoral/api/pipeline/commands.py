@@ -178,8 +178,9 @@ class Commands:
             try:
                 result = await self._live.run(caller, command, live)
                 channel = "live"
-            except CommandLate:
+            except CommandLate as e:
                 if headers.live_channel_timeout_strategy != "use-twin":
+                    e.headers = {"channel": "live", "live-channel-condition-matched": matched}
                     raise
         if result is None:
             result = await self._read(caller, command, plain)

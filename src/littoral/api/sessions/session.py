@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from littoral.api.errors import CommandLate
 from littoral.api.http import Authenticator, caller_of
 from littoral.api.model import (
     SOCKET_COMMANDS_MAX,
@@ -246,7 +247,9 @@ class Session:
         self, error: LittoralError, envelope: Envelope | None = None, correlation_id: str = ""
     ) -> None:
         """Owe the client the frame that says why not."""
-        self.answer(protocol.error_response(error, envelope, correlation_id or self.new_id()))
+        more = error.headers if isinstance(error, CommandLate) else None
+        named = correlation_id or self.new_id()
+        self.answer(protocol.error_response(error, envelope, named, more=more))
 
     def push(self, signals: Sequence[Signal]) -> int:
         """Show the client something that it has asked to be shown, if there is room.

@@ -89,9 +89,16 @@ def response(
 
 
 def error_response(
-    error: LittoralError, request: Envelope | None, correlation_id: str = ""
+    error: LittoralError,
+    request: Envelope | None,
+    correlation_id: str = "",
+    *,
+    more: Mapping[str, object] | None = None,
 ) -> bytes:
-    """The answer that says why not. Without a request the topic is ``unknown/unknown/…``."""
+    """The answer that says why not. Without a request the topic is ``unknown/unknown/…``.
+
+    ``more`` are headers besides.
+    """
     body = problem(error)
     topic = NOTHING
     if request is not None:
@@ -101,12 +108,14 @@ def error_response(
             topic = SEARCH_ERRORS
         else:
             topic = Topic(about.namespace, about.name, about.group, about.channel, "errors")
-    headers = {
+    headers: dict[str, object] = {
         "correlation-id": correlation_id,
         "content-type": JSON,
         "version": 2,
         "response-required": False,
     }
+    if more:
+        headers |= more
     members = {"topic": str(topic), "headers": headers, "path": "/", "value": body}
     return json.encode(members | {"status": body["status"]})
 

@@ -128,7 +128,7 @@ def test_a_live_command_without_an_answer_is_accepted(on_node):
     [
         ('eq(attributes/model,"P1")', "fail", True, 200, "live", "true"),
         ('eq(attributes/model,"P2")', "fail", True, 200, "twin", "false"),
-        ('eq(attributes/model,"P1")', "fail", False, 408, None, None),
+        ('eq(attributes/model,"P1")', "fail", False, 408, "live", "true"),
         ('eq(attributes/model,"P1")', "use-twin", False, 200, "twin", "true"),
     ],
 )

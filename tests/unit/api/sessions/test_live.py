@@ -46,6 +46,21 @@ async def eve(node, **grants):
     await node.call("PUT", T, PUMP | {"policyId": "org.acme:p"})
 
 
+def test_a_refusal_says_on_which_channel_the_answer_was_waited_for(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        async with node.socket() as asker:
+            await asker.accepted()
+            asked = signal("commands", "retrieve", "/attributes")
+            asked["topic"] = "org.acme/pump/things/twin/commands/retrieve"
+            asked["headers"] |= {"live-channel-condition": "exists(attributes)", "timeout": "1s"}
+            late = await asker.ask(asked)
+            assert (late["status"], late["headers"]["channel"]) == (408, "live")
+            assert late["headers"]["live-channel-condition-matched"] == "true"
+
+    on_node(main)
+
+
 def test_a_live_command_is_answered_by_the_device_itself(on_node):
     async def main(node):
         await node.call("PUT", T, PUMP)
