@@ -16,7 +16,6 @@ from littoral.registry.core.naming import (
 )
 from littoral.registry.errors import InvalidRegistration, NotRegistered, RegistrationConflict
 from littoral.registry.model import (
-    PAGE_MAX,
     CredentialSet,
     Device,
     DeviceIdentity,
@@ -35,6 +34,7 @@ from littoral.registry.service.credentials import Credentials
 from littoral.registry.service.replica import Gone, Replica, takes_away
 from littoral.registry.service.shelf import Shelf, encode
 from littoral.registry.service.sites import Sites
+from littoral.registry.service.telling import Telling
 from littoral.registry.service.users import Users
 
 _NO_EXT: Mapping[str, object] = {}
@@ -72,6 +72,7 @@ class Registry:
         self._sites = Sites(self._shelf, entropy)
         self.api_keys = ApiKeys(self._shelf, entropy)
         self._replica = Replica(log, self._shelf, self._doors, self._sites) if replica else None
+        self.telling = Telling(log, self._shelf, self._replica)
 
     # -- who is it -----------------------------------------------------------------------------
 
@@ -376,25 +377,6 @@ class Registry:
         else:
             self._replica.apply(record)
 
-    def restate(self, tenant_id: str, *, after: str = "", limit: int = 1000) -> str | None:
-        """Append what is known of a tenant and a page of its devices as records again.
-
-        For a site that is given the tenant later, or enrols when retention has dropped the records
-        of long ago: who knows it already ignores it, because the versions are the same.
-
-        Returns:
-            What to pass as ``after`` for the next page; None if this was the last one.
-        """
-        tenant = self._tenant(tenant_id)
-        if not after:
-            self._restate("tenant.modified", f"tenant:{tenant.id}", f"tenant/{tenant.id}")
-        devices = self._shelf.devices(tenant_id, after, limit)
-        for device in devices:
-            key, entity = f"{tenant.id}/{device.id}", f"device:{tenant.id}/{device.id}"
-            self._restate("device.modified", entity, f"device/{key}")
-            self._restate("credentials.modified", entity, f"credentials/{key}", "/credentials")
-        return devices[-1].id if len(devices) == min(limit, PAGE_MAX) else None
-
     def statistics(self) -> RegistryStatistics:
         """What the registry would tell about itself."""
         return RegistryStatistics(
@@ -404,11 +386,6 @@ class Registry:
             self._doors.turned_away,
             len(self._shelf.damaged),
         )
-
-    def _restate(self, kind: str, entity: str, key: str, path: str = "/") -> None:
-        value = self._shelf.get(key)
-        if value is not None:
-            self._shelf.record(kind, entity, value, path)
 
     def _tenant(self, tenant_id: str) -> Tenant:
         tenant = self._shelf.tenant(tenant_id)

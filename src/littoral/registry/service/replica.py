@@ -53,67 +53,93 @@ class Replica:
         Raises:
             InvalidReplica: it cannot be read, or speaks of something else than its entity.
         """
+        self.follow(record.kind, record.entity, record.value)
+        self._log.append_remote(record, 0, 0)
+
+    def follow(self, kind: str, entity: str, value: bytes) -> None:
+        """Let what ``kind`` says of ``entity`` hold here too, if it is newer; append nothing.
+
+        Raises:
+            InvalidReplica: as `apply`.
+        """
         try:
-            match record.kind:
+            match kind:
                 case "tenant.modified":
-                    self._tenant(record, _TENANT.decode(record.value))
+                    self._tenant(kind, entity, value)
                 case "tenant.deleted":
-                    self._tenant_gone(_GONE.decode(record.value))
+                    gone = _GONE.decode(value)
+                    tenant = self._shelf.tenant(gone.id)
+                    if tenant is not None and tenant.version < gone.version:
+                        self.tenant_gone(tenant)
                 case "device.modified":
-                    self._device(record, _DEVICE.decode(record.value))
+                    self._device(kind, entity, value)
                 case "device.deleted":
-                    self._device_gone(_GONE.decode(record.value))
+                    gone = _GONE.decode(value)
+                    device = self._shelf.device(gone.tenant, gone.id)
+                    if device is not None and device.version < gone.version:
+                        self.device_gone(device)
                 case "credentials.modified" | "credentials.deleted":
-                    self._credentials(record, _CREDENTIALS.decode(record.value))
+                    self._credentials(kind, entity, value)
                 case "site.modified":
-                    self._sites.apply(record.entity.removeprefix("site:"), record.value)
+                    self._sites.apply(entity.removeprefix("site:"), value)
                 case "site.deleted":
-                    self._sites.apply(record.entity.removeprefix("site:"), None)
+                    self._sites.apply(entity.removeprefix("site:"), None)
                 case _:
                     pass  # a newer release's kind: kept, and passed on to readers
         except msgspec.MsgspecError as e:
-            raise InvalidReplica(f"a {record.kind} of {record.entity} cannot be read: {e}.") from e
-        self._log.append_remote(record, 0, 0)
+            raise InvalidReplica(f"a {kind} of {entity} cannot be read: {e}.") from e
 
-    def _tenant(self, record: Record, tenant: Tenant) -> None:
-        _check(record, f"tenant:{parse_tenant_id(tenant.id)}")
+    def _tenant(self, kind: str, entity: str, value: bytes) -> None:
+        tenant = _TENANT.decode(value)
+        _check(kind, entity, f"tenant:{parse_tenant_id(tenant.id)}")
         before = self._shelf.tenant(tenant.id)
         if before is not None and before.version >= tenant.version:
             return
-        self._shelf.write_tenant(tenant, record.value)
-        self._told(record.kind, tenant.id, tenant.id, ends_access=not tenant.enabled)
+        self._shelf.write_tenant(tenant, value)
+        self._told(kind, tenant.id, tenant.id, ends_access=not tenant.enabled)
 
-    def _tenant_gone(self, gone: Gone) -> None:
-        before = self._shelf.tenant(gone.id)
-        if before is not None and before.version < gone.version:
-            self._shelf.erase_tenant(before)
-            self._told("tenant.deleted", gone.id, gone.id, ends_access=True)
+    def tenant_gone(self, tenant: Tenant) -> None:
+        """The tenant was deleted where it is kept."""
+        self._shelf.erase_tenant(tenant)
+        self._told("tenant.deleted", tenant.id, tenant.id, ends_access=True)
 
-    def _device(self, record: Record, device: Device) -> None:
-        _check(record, f"device:{device.tenant}/{parse_device_id(device.id)}")
+    def _device(self, kind: str, entity: str, value: bytes) -> None:
+        device = _DEVICE.decode(value)
+        _check(kind, entity, f"device:{device.tenant}/{parse_device_id(device.id)}")
         before = self._shelf.device(device.tenant, device.id)
         if before is not None and before.version >= device.version:
             return
-        self._shelf.write_device(device, record.value, before)
-        self._told(record.kind, device.tenant, device.id, ends_access=not device.enabled)
+        self._shelf.write_device(device, value, before)
+        self._told(kind, device.tenant, device.id, ends_access=not device.enabled)
 
-    def _device_gone(self, gone: Gone) -> None:
-        before = self._shelf.device(gone.tenant, gone.id)
-        if before is not None and before.version < gone.version:
-            self._shelf.erase_device(before)
-            self._told("device.deleted", gone.tenant, gone.id, ends_access=True)
+    def device_gone(self, device: Device) -> None:
+        """The device was deleted where it is kept."""
+        self._shelf.erase_device(device)
+        self._told("device.deleted", device.tenant, device.id, ends_access=True)
 
-    def _credentials(self, record: Record, stored: CredentialSet) -> None:
-        _check(record, f"device:{stored.tenant}/{stored.device_id}")
+    def _credentials(self, kind: str, entity: str, value: bytes) -> None:
+        stored = _CREDENTIALS.decode(value)
+        _check(kind, entity, f"device:{stored.tenant}/{stored.device_id}")
         before = self._shelf.credentials(stored.tenant, stored.device_id)
         if before.version >= stored.version:
             return
         device = self._shelf.device(stored.tenant, stored.device_id)
         if device is not None and device.version > stored.version and not before.version:
             return  # told again: the device was deleted since, and made anew without them
-        self._shelf.write_credentials(stored, record.value, before)
+        self.write_credentials(stored, value, before, kind=kind)
+
+    def write_credentials(
+        self,
+        stored: CredentialSet,
+        value: bytes | None,
+        before: CredentialSet,
+        *,
+        kind: str = "credentials.modified",
+    ) -> None:
+        """Put ``stored`` (None: nothing) in the place of ``before``, and tell the doors."""
+        self._shelf.write_credentials(stored, value, before)
         ends = takes_away(before, stored)
-        self._told(record.kind, stored.tenant, stored.device_id, ends_access=ends)
+        self._told(kind, stored.tenant, stored.device_id, ends_access=ends)
 
     def _told(self, kind: str, tenant: str, name: str, *, ends_access: bool) -> None:
         self._doors.changed(f"device:{tenant}/{name}")
@@ -135,6 +161,6 @@ def _usable(stored: CredentialSet) -> set[tuple[str, str, str, str]]:
     }
 
 
-def _check(record: Record, entity: str) -> None:
-    if record.entity != entity:
-        raise InvalidReplica(f"a {record.kind} of {record.entity} speaks of {entity}.")
+def _check(kind: str, entity: str, spoken_of: str) -> None:
+    if entity != spoken_of:
+        raise InvalidReplica(f"a {kind} of {entity} speaks of {spoken_of}.")
