@@ -57,7 +57,8 @@ class FrameReader:
 
     def __init__(self, *, bytes_max: int = MESSAGE_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._wanted = 0
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
         self._opcode = 0
@@ -69,7 +70,7 @@ class FrameReader:
             Violation: what came before it in ``data`` is lost with the connection.
         """
         if self._buffer:
-            data = self._buffer + data
+            data = self._gathered(data)
         found: list[Frame] = []
         at, end = 0, len(data)
         while end - at >= 2:
@@ -94,6 +95,7 @@ class FrameReader:
                 raise Violation(Code.TOO_BIG, "the message is too long")
             stop = start + 4 + length
             if stop > end:
+                self._wanted = stop - at
                 break
             payload = apply_mask(data[start + 4 : stop], data[start : start + 4])
             at = stop
@@ -102,8 +104,21 @@ class FrameReader:
                 found.append(Frame(opcode, payload))
             else:
                 self._add(opcode, payload, is_last=bool(head & _FIN), found=found)
-        self._buffer = data[at:]
+        self._buffer += data[at:]
         return found
+
+    def _gathered(self, data: bytes) -> bytes:
+        """What waits and ``data``; nothing while a frame is known to be incomplete.
+
+        A long frame that comes in small pieces is copied once, not once a piece.
+        """
+        self._buffer += data
+        if len(self._buffer) < self._wanted:
+            return b""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._wanted = 0
+        return data
 
     def _add(self, opcode: int, payload: bytes, *, is_last: bool, found: list[Frame]) -> None:
         """Take a control frame, or a part of a message."""
@@ -139,7 +154,8 @@ def encode_close(code: int, reason: str = "") -> bytes:
     """A whole frame that ends the connection."""
     payload = b""
     if code not in {Code.NO_STATUS, Code.ABNORMAL}:
-        payload = code.to_bytes(2, "big") + reason.encode()[: _CONTROL_BYTES_MAX - 2]
+        text = reason.encode()[: _CONTROL_BYTES_MAX - 2].decode(errors="ignore")
+        payload = code.to_bytes(2, "big") + text.encode()
     return head_of(CLOSE, len(payload)) + payload
 
 

@@ -94,3 +94,10 @@ def test_a_goodbye_that_is_none_is_refused(payload):
 def test_random_bytes_are_read_or_refused(data):
     with contextlib.suppress(Violation):
         FrameReader().feed(data)
+
+
+def test_a_reason_is_cut_between_characters():
+    client = Protocol(Side.CLIENT)
+    client.receive_data(frames.encode_close(Code.POLICY, "é" * 100))
+    assert client.close_rcvd is not None
+    assert client.close_rcvd.reason == "é" * 61
