@@ -82,7 +82,7 @@ class Exchange:
             _logger.exception("a request failed")
         if self._ended or self._gone:
             return
-        if self._status:
+        if self.has_begun:
             # What is missing can only be told by closing.
             self._connection.close()
         else:
@@ -94,6 +94,11 @@ class Exchange:
     def is_full(self) -> bool:
         """Whether enough of the body waits."""
         return len(self._body) > BODY_WAITING_BYTES_MAX
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether more of the body is to come."""
+        return self._more
 
     @property
     def has_begun(self) -> bool:
@@ -122,7 +127,7 @@ class Exchange:
 
     async def receive(self) -> Scope:
         """The next piece of the body, or that the peer is gone."""
-        if self._expects:
+        if self._expects and not self._status:
             self._expects = False
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not self._gone and not self._ended and not self._body and (self._more or self._told):
@@ -167,7 +172,6 @@ class Exchange:
             await connection.writable.wait()
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._status = status
         if status in _BODILESS:
             headers = [one for one in headers if one[0] != b"content-length"]
         known = any(name == b"content-length" for name, _ in headers)
@@ -181,6 +185,7 @@ class Exchange:
         self._head = head_of(
             status, [*headers, *more], self._connection.date, keep_alive=keep_alive
         )
+        self._status = status
 
 
 def head_of(

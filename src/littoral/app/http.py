@@ -59,6 +59,8 @@ class HttpServer:
                     await asyncio.wait(running, timeout=STOP_S)
                 for connection in list(serving.connections):
                     connection.close()
+                for socket in list(serving.sockets):
+                    socket.hang_up()
                 for task in running:
                     task.cancel()
 

@@ -4,6 +4,7 @@ Frames are read and written in batches: what one loop iteration answers leaves i
 """
 
 import asyncio
+import contextlib
 import hashlib
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
@@ -27,6 +28,12 @@ WAITING_BYTES_MAX = 1024 * 1024
 
 WRITE_BYTES_MAX = 256 * 1024
 """Bytes that wait for the socket; then `SocketConnection.send` waits."""
+
+LINGER_S = 2.0
+"""How long a peer that broke the rules may go on sending what nobody reads."""
+
+GOODBYE_S = 20.0
+"""How long a peer may take to accept the last of what was written for it."""
 
 _PING_S = 60.0
 """A socket that was silent for so long is asked whether it lives."""
@@ -59,11 +66,14 @@ class SocketConnection(asyncio.Protocol):
         key: bytes,
         *,
         refuse: Callable[[int, list[tuple[bytes, bytes]], bytes], None],
+        lost: Callable[["SocketConnection"], None],
     ) -> None:
+        """``refuse`` answers a handshake with HTTP; ``lost`` is told when the network is gone."""
         self._transport = transport
         self._scope = scope
         self._key = key
         self._refuse = refuse
+        self._lost = lost
         self._reader = FrameReader()
         self._messages: deque[Scope] = deque(({"type": "websocket.connect"},))
         self._bytes = 0
@@ -75,6 +85,7 @@ class SocketConnection(asyncio.Protocol):
         self._reading = True
         self._accepted = False
         self._closed = False
+        self._hang_up_s: float | None = None
         self._refusal: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self._loop = asyncio.get_running_loop()
         self._heard_s = self._loop.time()
@@ -111,11 +122,9 @@ class SocketConnection(asyncio.Protocol):
                     self._gone(code)
                     break
         except Violation as e:
-            self._finish(e.code)
-            self._gone(e.code)
+            self._fail(e.code)
         except UnicodeDecodeError:
-            self._finish(Code.INVALID_DATA)
-            self._gone(Code.INVALID_DATA)
+            self._fail(Code.INVALID_DATA)
         if len(self._messages) > WAITING_MAX or self._bytes > WAITING_BYTES_MAX:
             self._reading = False
             self._transport.pause_reading()
@@ -128,6 +137,16 @@ class SocketConnection(asyncio.Protocol):
             else {"type": "websocket.receive", "bytes": data, "size": size}
         )
         self._wake()
+
+    def _fail(self, code: Code) -> None:
+        """End, and let the peer read why: closing on what it still sends would drop the reason."""
+        if not self._closed:
+            self._write(frames.encode_close(code))
+            self._closed = True
+            with contextlib.suppress(OSError):  # the peer is gone, and the loop does not know yet
+                self._transport.write_eof()
+            self._hang_up_s = self._loop.time() + LINGER_S
+        self._gone(code)
 
     def _gone(self, code: int) -> None:
         self._messages.append({"type": "websocket.disconnect", "code": int(code)})
@@ -144,7 +163,8 @@ class SocketConnection(asyncio.Protocol):
             await self._waiter
         message = self._messages.popleft()
         self._bytes -= message.pop("size", 0)
-        if not self._reading and len(self._messages) < WAITING_MAX // 2 and not self._closed:
+        waits = len(self._messages) >= WAITING_MAX // 2 or self._bytes >= WAITING_BYTES_MAX // 2
+        if not self._reading and not waits and not self._closed:
             self._reading = True
             self._transport.resume_reading()
         return message
@@ -153,6 +173,7 @@ class SocketConnection(asyncio.Protocol):
         """The network is gone."""
         self._closed = True
         self._out.clear()
+        self._lost(self)
         self.resume_writing()
         self._gone(Code.ABNORMAL)
 
@@ -214,7 +235,12 @@ class SocketConnection(asyncio.Protocol):
         if not self._closed:
             self._write(frames.encode_close(code, reason))
             self._closed = True
-            self._transport.close()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close after what is written."""
+        self._hang_up_s = self._loop.time()
+        self._transport.close()
 
     def pause_writing(self) -> None:
         """The peer takes nothing."""
@@ -230,6 +256,12 @@ class SocketConnection(asyncio.Protocol):
 
     def look(self, now_s: float) -> None:
         """Called every second: ask a silent peer whether it lives, and let a dead one go."""
+        if self._hang_up_s is not None:
+            if now_s >= self._hang_up_s + GOODBYE_S:
+                self._transport.abort()
+            elif now_s >= self._hang_up_s:
+                self._transport.close()
+            return
         silent_s = now_s - self._heard_s
         if silent_s > _SILENT_S_MAX:
             self._transport.abort()

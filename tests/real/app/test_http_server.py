@@ -259,9 +259,130 @@ def test_a_message_that_is_too_long_ends_the_socket_with_its_code():
     serve(client)
 
 
-def test_an_upgrade_to_something_else_is_refused():
+H2C = b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b"\r\n", b"GET /a  "),
+        (b"Content-Length: 3\r\n\r\nabc", b"GET /a  abc"),
+        (b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"GET /a  abc"),
+    ],
+    ids=["no body", "a length", "chunks"],
+)
+def test_an_upgrade_that_is_not_known_is_ignored(body, read):
+    """Java's client asks for HTTP/2 with every request until it is told; RFC 9110 §7.8."""
+
     async def client(port):
-        head = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-        assert (await said(port, head)).startswith((b"HTTP/1.1 400", b"HTTP/1.1 200"))
+        answer = await said(port, b"GET /a HTTP/1.1\r\nHost: x\r\n" + H2C + body)
+        assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(read)
+        assert answer.count(b"HTTP/1.1") == 1
+
+    serve(client)
+
+
+def test_an_old_client_cannot_open_a_websocket():
+    async def client(port):
+        head = b"GET /ws HTTP/1.0\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        assert (await said(port, head + key)).startswith(b"HTTP/1.1 200")
+
+    serve(client)
+
+
+TWICE = b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n"
+
+
+# -- RFC 9112: what a proxy in front may read in another way than we do ------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /a HTTP/1.1\r\n\r\n", 400),  # §3.2: no Host
+        (b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: a/../b\r\n\r\n", 400),
+        (b"GET /a\r\n\r\n", 505),  # §2.3: HTTP/0.9 has no headers, and no end of an answer
+        (b"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),  # §6.1
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\n" + TWICE + b"\r\n0\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: x\r\nX: a\r\n folded\r\n\r\n", 400),  # §5.2
+        (b"GET /a HTTP/1.1\nHost: x\n\n", 400),  # §2.2: bare line feeds
+        (b"GET /a HTTP/1.1\r\nHost: x\r\nX: a\rY: b\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc", 400),  # §6.3
+        (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+    ],
+    ids=lambda value: repr(value[:70]) if isinstance(value, bytes) else None,
+)
+def test_a_request_that_can_be_read_in_two_ways_reaches_no_application(data, status):
+    reached = []
+
+    async def note(scope, receive, send):
+        reached.append(scope)
+        await echo(scope, receive, send)
+
+    async def client(port):
+        answer = await said(port, data)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert not reached
+
+    serve(client, note)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"3\nabc\r\n0\r\n\r\n",
+        b"3;a\nabc\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"3 \r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcX0\r\n\r\n",
+        b"ffffffffffffffff3\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+def test_chunks_that_can_be_read_in_two_ways_are_refused(body):
+    async def client(port):
+        head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await said(port, head + body)
+        assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1") == 1
+
+    serve(client)
+
+
+def test_trailers_are_no_headers():
+    async def headers(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": repr(scope["headers"]).encode()})
+
+    async def client(port):
+        head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + CLOSE
+        answer = await said(port, head + b"1\r\na\r\n0\r\nX-Trailer: y\r\n\r\n")
+        assert b"HTTP/1.1 200" in answer and b"trailer" not in answer.lower()
+
+    serve(client, headers)
+
+
+@pytest.mark.parametrize("endless", [b"X: y\r\n", b"a"], ids=["many", "one long"])
+def test_trailers_that_do_not_end_are_refused_before_they_fill_memory(endless):
+    async def client(port):
+        head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        data = head + endless * ((HEAD_BYTES_MAX + 600_000) // len(endless))
+        assert (await said(port, data, pieces=50)).startswith(b"HTTP/1.1 431")
+
+    serve(client)
+
+
+def test_what_came_whole_is_answered_before_what_cannot_be_read():
+    async def client(port):
+        good = b"PUT /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+        answer = await said(port, good % 1 + good % 2 + b"NONSENSE\r\n\r\n")
+        assert answer.count(b"HTTP/1.1") == 3
+        at = [answer.index(part) for part in (b"PUT /1", b"PUT /2", b"HTTP/1.1 400")]
+        assert at == sorted(at)
 
     serve(client)

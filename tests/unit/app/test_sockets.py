@@ -5,7 +5,14 @@ import asyncio
 import pytest
 from websockets.frames import Frame, Opcode
 
-from littoral.app.sockets import WAITING_MAX, SocketConnection, accepted_key
+from littoral.app.sockets import (
+    GOODBYE_S,
+    LINGER_S,
+    WAITING_BYTES_MAX,
+    WAITING_MAX,
+    SocketConnection,
+    accepted_key,
+)
 from littoral.simulate import run
 
 
@@ -28,6 +35,9 @@ class Pipe:
     def resume_reading(self):
         self.reading = True
 
+    def write_eof(self):
+        pass
+
     def close(self):
         self.state = "closed"
 
@@ -45,7 +55,11 @@ def opened(main):
     async def world():
         pipe, refused = Pipe(), []
         socket = SocketConnection(
-            pipe, {"type": "websocket"}, b"key", refuse=lambda *a: refused.append(a)
+            pipe,
+            {"type": "websocket"},
+            b"key",
+            refuse=lambda *a: refused.append(a),
+            lost=lambda _: None,
         )
         assert (await socket.receive())["type"] == "websocket.connect"
         await socket.send({"type": "websocket.accept"})
@@ -101,6 +115,11 @@ def test_the_end_is_told_to_both_sides(data, code):
     async def main(socket, pipe):
         socket.data_received(data + frame(b"never read"))
         assert await socket.receive() == {"type": "websocket.disconnect", "code": code}
+        # Who broke the rules may be sending still: it is to read why before the network drops it.
+        if code not in {4000, 1005}:
+            assert pipe.state == "open"
+            await asyncio.sleep(LINGER_S)
+            socket.look(asyncio.get_running_loop().time())
         assert pipe.state == "closed"
         assert pipe.written[:1] == b"\x88"
         if code != 1005:
@@ -119,6 +138,36 @@ def test_a_peer_that_sends_more_than_is_read_is_held_back():
         for _ in range(WAITING_MAX):
             await socket.receive()
         assert pipe.reading
+
+    opened(main)
+
+
+def test_a_peer_is_held_back_by_bytes_as_by_messages():
+    async def main(socket, pipe):
+        size = WAITING_BYTES_MAX // 8
+        socket.data_received(frame(b"x" * size) * 9)
+        assert not pipe.reading
+        for _ in range(4):
+            await socket.receive()
+            assert not pipe.reading
+        await socket.receive()
+        await socket.receive()
+        assert pipe.reading
+
+    opened(main)
+
+
+@pytest.mark.parametrize("ended_by", ["the peer", "the server"])
+def test_a_peer_that_does_not_take_its_goodbye_is_cut_off(ended_by):
+    async def main(socket, pipe):
+        if ended_by == "the peer":
+            socket.data_received(frame(b"", Opcode.CLOSE))
+        else:
+            await socket.send({"type": "websocket.close", "code": 1001})
+        assert pipe.state == "closed"
+        await asyncio.sleep(GOODBYE_S)
+        socket.look(asyncio.get_running_loop().time())
+        assert pipe.state == "aborted"
 
     opened(main)
 
