@@ -5,6 +5,7 @@ is written coalesced, in key order, with later commits. Opening replays what it 
 """
 
 import contextlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from littoral.kernel import json
@@ -41,14 +42,15 @@ class Engine:
     def __init__(self, log: Log, *, hot_max: int = HOT_ENTITIES_MAX) -> None:
         self.log = log
         self.hot: dict[str, Hot] = {}
-        self.dirty: dict[str, Hot] = {}
+        # In an ordered dict the oldest is at hand; in a dict it lies behind all that were taken out.
+        self.dirty: OrderedDict[str, Hot] = OrderedDict()
         self.policies_changed = 0
         self.policy_hooks: list[Callable[[Hot | None], None]] = []
         """Called with each policy that changed; with None after changes were taken back."""
         self.loads = self.evictions = self.folds = self.refolds = 0
         self.conflicts = self.duplicates = self.late = 0
         self._hot_max = hot_max
-        self._pending: dict[Hot, None] = {}
+        self._pending: OrderedDict[Hot, None] = OrderedDict()
         self._closing = False
         self._closed_at = log.head
         self._history = History(log)
@@ -115,8 +117,7 @@ class Engine:
         pending.pop(hot, None)
         pending[hot] = None
         if len(pending) > PENDING_HOT_MAX:
-            oldest = next(iter(pending))
-            del pending[oldest]
+            oldest, _ = pending.popitem(last=False)
             oldest.fold()
             self.folds += 1
 
@@ -434,6 +435,6 @@ class Engine:
         self._applied = self._stored_position()
         self._replay(self._applied, frozenset(self.hot))
         # What was read again is dirty since long ago: the oldest has to come first, as ever.
-        self.dirty = dict(sorted(self.dirty.items(), key=lambda item: item[1].dirty_since))
+        self.dirty = OrderedDict(sorted(self.dirty.items(), key=lambda item: item[1].dirty_since))
         for hook in self.policy_hooks:
             hook(None)
