@@ -57,7 +57,7 @@ SOCKET_SIGNALS_MAX = 200
 SOCKET_FRAME_BYTES_MAX = 256 * 1024
 """One frame from a WebSocket; longer ones end the session."""
 
-SOCKET_TURN_FRAMES = 32
+SOCKET_TURN_FRAMES = 16
 """Frames of one WebSocket that are decided in one go, before others have their turn."""
 
 SOCKET_COMMANDS_MAX = 64

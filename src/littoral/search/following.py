@@ -5,11 +5,13 @@ Everything here runs on the loop; the index works on its worker.
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice, takewhile
 from typing import TypeVar
 
 from littoral.kernel.errors import LittoralError
+from littoral.kernel.time import Clock
 from littoral.log import Log, Record
 from littoral.search.core.access import shapes_of
 from littoral.search.errors import IndexDamaged
@@ -18,10 +20,13 @@ from littoral.search.model import (
     CHUNK_RECORDS_MAX,
     CHUNK_THINGS_MAX,
     IDLE_RECORDS_MAX,
+    INLINE_RECORDS_MAX,
+    QUERY_S_MAX,
     Access,
     Wants,
 )
 from littoral.search.ports import Index, Worker
+from littoral.search.working import Question, Workplace
 from littoral.twin import Standing, Twins
 
 _READ_CHUNK = 4096
@@ -41,22 +46,24 @@ class Follower:
     ``_named`` or ``_policies``.
     """
 
-    def __init__(self, log: Log, twins: Twins, index: Index, worker: Worker) -> None:
+    def __init__(self, log: Log, twins: Twins, index: Index, worker: Worker, clock: Clock) -> None:
         self._log = log
         self._twins = twins
         self._index = index
-        self._worker = worker
+        self._workplace = Workplace(worker, clock, self._broke)
         self._own = log.origin
         self._batches: list[Sequence[Record]] = []
         self._waiting = 0
         self._heard = log.committed
         self._things: dict[str, None] = {}
         """Things to be read before the next answer."""
-        self._named: dict[str, int] = {}
+        self._named: OrderedDict[str, int] = OrderedDict()
         """Things whose records were let go of, in the order of their oldest one's seq."""
         self._policies: dict[str, None] = {}
         self._risky: dict[str, int] = {}
         self._risky_policies: dict[str, int] = {}
+        self._void = False
+        """Whether the index may say what never became durable."""
         self.position = 0
         self.built = asyncio.Event()
         """Set while the index knows all things."""
@@ -64,9 +71,11 @@ class Follower:
         """Set when the index has to be made anew."""
         self.woken = asyncio.Event()
         """Set when there is something to do."""
-        self.rebuilds = 0
+        self.rebuilds = self.taken = self.read = 0
         self.keeps = IDLE_RECORDS_MAX
         """Records that may wait as they are."""
+        self.eager = False
+        """Whether questions are asked, and the loop may be held for what they would wait for."""
         log.listen(self._committed)
         log.on_abort(self._aborted)
         twins.book.listen(self._lapsed)
@@ -98,6 +107,7 @@ class Follower:
     def _aborted(self, error: LittoralError) -> None:
         """What was read before it was durable is void: read it again."""
         del error
+        self._void = self._void or bool(self._risky or self._risky_policies)
         self._things.update(dict.fromkeys(self._risky))
         self._policies.update(dict.fromkeys(self._risky_policies))
         self._risky.clear()
@@ -115,23 +125,9 @@ class Follower:
         """Records that are not in the index yet; things that have to be read count as one."""
         return self._waiting + len(self._things) + len(self._named) + len(self._policies)
 
-    async def work(self, what: Callable[[], T]) -> T:
-        """Run something on the worker; raise what it raises."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        result: list[T] = []
-
-        def done(error: BaseException | None) -> None:
-            if isinstance(error, IndexDamaged):
-                self._broke(error)
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result[0])
-            else:
-                future.set_exception(error)
-
-        self._worker.run(lambda: result.append(what()), done)
-        return await future
+    async def work(self, what: Callable[[], T], *, small: bool = False) -> T:
+        """Do something with the index; see `Workplace.do`."""
+        return await self._workplace.do(what, small=small)
 
     def _broke(self, error: IndexDamaged) -> None:
         if not self.damaged.is_set():
@@ -140,18 +136,24 @@ class Follower:
             self.damaged.set()
             self.woken.set()
 
-    async def answer(self, what: Callable[[], T]) -> T:
+    async def answer(self, question: Question[T]) -> T:
         """Bring the index up to the last commit, and ask it something.
 
-        If little is behind, both are one trip to the worker.
+        If little is behind, both are one trip to the worker, or none.
         """
         target = self._heard  # what is committed from now on may wait
         while self._waits(target, CHUNK_RECORDS_MAX):
             await self._take(self._next(CHUNK_RECORDS_MAX, target))
         await self._read(target)
-        records = self._next(CHUNK_RECORDS_MAX, target)
-        if not records:
-            return await self.work(what)
+        if not self._workplace.is_trifle(question):
+            records = self._next(CHUNK_RECORDS_MAX, target)
+            if records:
+                return await self._take_and_ask(records, question, target)
+        while records := self._next(INLINE_RECORDS_MAX, target):
+            await self._take(records, small=True)
+        return await self._workplace.ask(question)
+
+    async def _take_and_ask(self, records: list[Record], question: Question[T], target: int) -> T:
         own, index = self._own, self._index
 
         def both() -> tuple[Wants, T | None]:
@@ -159,16 +161,15 @@ class Follower:
             if wants != _NOTHING:
                 return wants, None
             index.reached(records[-1].seq)
-            found = what()
-            index.commit()
-            return wants, found
+            return wants, question.ask(QUERY_S_MAX)
 
         wants, found = await self._taking(records, both)
+        self.taken += wants.taken
         if wants == _NOTHING:
             self.position = records[-1].seq
             return found  # type: ignore[return-value]  # only what is wanting leaves it out
         await self._settle(wants, target)
-        return await self.work(what)
+        return await self._workplace.ask(question)
 
     async def step(self) -> int:
         """Take in one piece of what is behind; return how much it was."""
@@ -176,9 +177,10 @@ class Follower:
             before = self.behind
             await self._read(self._heard, CHUNK_THINGS_MAX)
             return max(1, before - self.behind)
-        records = self._next(CHUNK_RECORDS_MAX, self._heard)
+        small = self.eager and self._waiting <= CHUNK_RECORDS_MAX
+        records = self._next(INLINE_RECORDS_MAX if small else CHUNK_RECORDS_MAX, self._heard)
         if records:
-            await self._take(records)
+            await self._take(records, small=small)
         return len(records)
 
     def _waits(self, target: int, limit: int) -> bool:
@@ -191,11 +193,16 @@ class Follower:
         return count > limit
 
     def _next(self, limit: int, target: int) -> list[Record]:
-        """The oldest batches up to ``target``, some ``limit`` records of them."""
+        """The oldest records up to ``target``, at most ``limit`` of them."""
         records: list[Record] = []
         count = 0
         for batch in self._batches:
-            if batch[0].seq > target or (records and len(records) + len(batch) > limit):
+            if batch[0].seq > target or len(records) == limit:
+                break
+            room = limit - len(records)
+            if len(batch) > room:
+                records += batch[:room]
+                self._batches[count] = batch[room:]
                 break
             records += batch
             count += 1
@@ -203,25 +210,27 @@ class Follower:
         self._waiting -= len(records)
         return records
 
-    async def _taking(self, records: Sequence[Record], what: Callable[[], T]) -> T:
+    async def _taking(
+        self, records: Sequence[Record], what: Callable[[], T], *, small: bool = False
+    ) -> T:
         try:
-            return await self.work(what)
+            return await self.work(what, small=small)
         except BaseException:
             # Whoever waited has gone, or the index failed: these records are not forgotten.
             self._name(records)
             raise
 
-    async def _take(self, records: list[Record]) -> None:
+    async def _take(self, records: list[Record], *, small: bool = False) -> None:
         own, index = self._own, self._index
 
         def take() -> Wants:
             wants = index.take(records, own)
             if wants == _NOTHING:
                 index.reached(records[-1].seq)
-                index.commit()
             return wants
 
-        wants = await self._taking(records, take)
+        wants = await self._taking(records, take, small=small)
+        self.taken += wants.taken
         if wants == _NOTHING:
             self.position = records[-1].seq
         else:
@@ -245,12 +254,8 @@ class Follower:
         if self._things or self._policies:
             return
         index, reached = self._index, self._settled_to()
-
-        def note() -> None:
-            index.reached(reached)
-            index.commit()
-
-        await self.work(note)
+        await self.work(lambda: index.reached(reached))
+        self._void = False
         self.position = reached
 
     def _to_read(self, target: int) -> list[str]:
@@ -286,6 +291,7 @@ class Follower:
         """Index things, and what their policies say if the index does not know it."""
         index = self._index
         wants = await self.work(lambda: index.put(standings))
+        self.read += len(standings)
         if wants.policies:
             try:
                 await self._know(wants.policies)
@@ -325,12 +331,21 @@ class Follower:
         shapes = {} if enforcer is None else shapes_of(enforcer.reading())
         return Access(policy_id, namespace, shapes)
 
-    async def wait_durable(self) -> bool:
-        """Wait until nothing that was read can vanish; False if something did."""
+    @property
+    def sound(self) -> bool:
+        """Whether all that the index says of what it has taken in is durable in the log."""
+        self._forget_durable()
+        return self.built.is_set() and not (self._void or self._risky or self._risky_policies)
+
+    def _forget_durable(self) -> None:
         committed = self._log.committed
         for risky in (self._risky, self._risky_policies):
             for one in [one for one, seq in risky.items() if seq <= committed]:
                 del risky[one]
+
+    async def wait_durable(self) -> bool:
+        """Wait until nothing that was read can vanish; False if something did."""
+        self._forget_durable()
         newest = max((*self._risky.values(), *self._risky_policies.values()), default=0)
         if newest:
             try:
@@ -338,6 +353,15 @@ class Follower:
             except LittoralError:
                 return False
         return True
+
+    @property
+    def inline(self) -> int:
+        """Pieces of work that were done on the loop."""
+        return self._workplace.inline
+
+    def close(self) -> None:
+        """The index is about to be closed."""
+        self._workplace.close()
 
     # Beginning.
 
@@ -381,10 +405,5 @@ class Follower:
                 if standing.seq > committed:
                     self._risky[standing.thing_id] = standing.seq
             await self.put(standings)
-
-        def note() -> None:
-            index.reached(target)
-            index.commit(force=True)
-
-        await self.work(note)
+        await self.work(lambda: index.reached(target))
         self.position = target

@@ -1,7 +1,7 @@
 """Values at the front door of search, and its limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from littoral.rql import PAGE_SIZE_DEFAULT, Options, Query
@@ -22,14 +22,23 @@ IDLE_RECORDS_MAX = 3_000
 CHUNK_RECORDS_MAX = 256
 """Records that the index takes in at once."""
 
+INLINE_RECORDS_MAX = 64
+"""Records that may be taken in on the loop, some 20 µs each, while questions are asked."""
+
+INLINE_S_MAX = 0.003
+"""What takes longer has no place on the loop."""
+
+INLINE_PAUSE_S = 1.0
+"""How long after something took longer than that all goes to the worker."""
+
+KINDS_MAX = 1_000
+"""Kinds of questions of which it is remembered that they are trifles."""
+
 CHUNK_THINGS_MAX = 100
 """Things that are read anew at once."""
 
-COMMIT_CHANGES = 100_000
-"""Changed leaves after which the index is written to its file."""
-
-COMMIT_S = 10.0
-"""How long a change of the index stays in memory only; a crash makes it again from the log."""
+MODIFIED_S = 60.0
+"""How long after a search in the order of the last change that order is kept."""
 
 BEHIND_RECORDS_MAX = 200_000
 """Records that an index may be behind at a start; one that is further behind is made anew."""
@@ -186,6 +195,8 @@ class Wants:
     """Policies (with the namespace of the thing) of which it knows nothing."""
     changed: tuple[str, ...] = ()
     """Ids of policies that changed."""
+    taken: int = field(default=0, compare=False)
+    """Records that were taken in leaf by leaf; nothing that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +205,6 @@ class IndexStatistics:
 
     position: int = 0
     behind: int = 0
-    things: int = 0
     queries: int = 0
     taken: int = 0
     """Records taken in leaf by leaf."""
@@ -202,6 +212,8 @@ class IndexStatistics:
     """Things read as a whole."""
     rebuilds: int = 0
     building: bool = False
+    inline: int = 0
+    """Pieces of work that were small enough to be done on the loop."""
 
 
 Standings = tuple[Standing, ...]

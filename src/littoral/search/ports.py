@@ -59,14 +59,10 @@ class Index(Protocol):
         ...
 
     def reached(self, seq: int) -> None:
-        """Note that everything up to ``seq`` is taken in; durable with a later `commit`.
+        """Note that everything up to ``seq`` is taken in; durable with `close`.
 
         The first time it ends what began with an empty index.
         """
-        ...
-
-    def commit(self, *, force: bool = False) -> None:
-        """Write to the file what was taken in, if there is enough of it."""
         ...
 
     def page(
@@ -120,10 +116,11 @@ class Index(Protocol):
         """How the last question was answered."""
         ...
 
-    def things(self) -> int:
-        """How many things are known."""
-        ...
+    def close(self, *, sound: bool = True) -> None:
+        """Make the files durable, and let go of them. Idempotent.
 
-    def close(self) -> None:
-        """Write what is left and let go of the files. Idempotent."""
+        Args:
+            sound: whether what they say is to be had again; if not, or without `close`, the next
+                `open` begins with an empty index.
+        """
         ...

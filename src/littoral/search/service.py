@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import parse_namespace
 from littoral.kernel.time import Clock
 from littoral.log import Log
-from littoral.rql import Query, SortBy, render, resolve
+from littoral.rql import Query, SortBy, properties, render, resolve
 from littoral.search.core import cursors
 from littoral.search.core.cursors import Bookmark
 from littoral.search.core.properties import target_of
@@ -19,7 +19,6 @@ from littoral.search.model import (
     CHUNK_RECORDS_MAX,
     IDLE_RECORDS_MAX,
     NAMESPACES_MAX,
-    QUERY_S_MAX,
     QUEUE_RECORDS_MAX,
     SETTLE_S_MAX,
     After,
@@ -33,6 +32,7 @@ from littoral.search.model import (
     SearchQuery,
 )
 from littoral.search.ports import Index, Worker
+from littoral.search.working import Question
 from littoral.twin import Caller, Twins
 
 ASKED_LATELY_S = 30.0
@@ -47,8 +47,8 @@ LAZY_SHARE = 0.04
 BEHIND_MANY = 4 * CHUNK_RECORDS_MAX
 """From here on it takes all of the time, while questions are asked."""
 
-GATHER_S = 0.02
-"""How long changes are gathered while questions are asked."""
+GATHER_S = 0.004
+"""How long changes are gathered while questions are asked: what a question finds waiting, it waits for."""
 
 PAUSE_S_MAX = 1.0
 """Longest pause between two pieces of work."""
@@ -72,7 +72,7 @@ class Search:
         self._clock = clock
         self._index = index
         self._worker = worker
-        self._follower = Follower(log, twins, index, worker)
+        self._follower = Follower(log, twins, index, worker, clock)
         self._turn = asyncio.Lock()
         self._asked_s = -ASKED_LATELY_S
         self._queries = 0
@@ -100,7 +100,7 @@ class Search:
         _check_sort(sort)
         audience, index = _audience(caller), self._index
 
-        def ask() -> Hits:
+        def ask(time_s: float) -> Hits:
             return index.page(
                 audience,
                 query,
@@ -110,10 +110,11 @@ class Search:
                 offset=offset,
                 after=after,
                 resume=search.resume,
-                time_s=QUERY_S_MAX,
+                time_s=time_s,
             )
 
-        hits = await self._ask(ask)
+        kind = (audience, _properties(query), sort, search.namespaces is None)
+        hits = await self._ask(Question(ask, kind))
         if hits.after is None:
             return Page(hits.ids)
         if options.limit is not None:
@@ -125,9 +126,11 @@ class Search:
         """How many things there are that the caller may see; raises what `page` raises."""
         query = self._resolved(search.filter)
         audience, index = _audience(caller), self._index
-        return await self._ask(
-            lambda: index.count(audience, query, search.namespaces, time_s=QUERY_S_MAX)
-        )
+
+        def ask(time_s: float) -> int:
+            return index.count(audience, query, search.namespaces, time_s=time_s)
+
+        return await self._ask(Question(ask, (audience, _properties(query))))
 
     async def aggregate(
         self,
@@ -141,11 +144,13 @@ class Search:
         for name in (*group_by, *(metric.property for metric in metrics if metric.property)):
             target_of(name)
         audience, index = _audience(caller), self._index
-        return await self._ask(
-            lambda: index.aggregate(
-                audience, query, search.namespaces, group_by, metrics, time_s=QUERY_S_MAX
+
+        def ask(time_s: float) -> Sequence[Group]:
+            return index.aggregate(
+                audience, query, search.namespaces, group_by, metrics, time_s=time_s
             )
-        )
+
+        return await self._ask(Question(ask, (audience, _properties(query), group_by, metrics)))
 
     async def explain(self, caller: Caller, search: SearchQuery) -> Explanation:
         """How the first page of a search is found."""
@@ -153,38 +158,39 @@ class Search:
         _check_sort(search.options.sort)
         audience, index = _audience(caller), self._index
 
-        def ask() -> Explanation:
+        def ask(time_s: float) -> Explanation:
             index.page(
                 audience,
                 query,
                 search.namespaces,
                 search.options.sort,
                 size=search.size,
-                time_s=QUERY_S_MAX,
+                time_s=time_s,
             )
             return index.explanation()
 
-        return await self._ask(ask)
+        return await self._ask(Question(ask, None))
 
     async def settled(self, seq: int = 0) -> None:
         """Return when the record ``seq`` (0: all there is) is durable and found by searches."""
         await self._log.wait(seq or None)
-        await self._ask(_nothing)
+        await self._ask(Question(_nothing, None))
 
     def _resolved(self, query: Query | None) -> Query | None:
         return None if query is None else resolve(query, self._clock.now_ms())
 
-    async def _ask(self, what: Callable[[], T]) -> T:
+    async def _ask(self, question: Question[T]) -> T:
         self._asked_s = self._clock.monotonic_s()
         self._queries += 1
         self._follower.keeps = QUEUE_RECORDS_MAX
+        self._follower.eager = True
         try:
             async with asyncio.timeout(SETTLE_S_MAX):
                 try:
-                    return await self._answer(what)
+                    return await self._answer(question)
                 except IndexDamaged:
                     # It is being made anew; what fails then, too, is not the file's fault.
-                    return await self._answer(what)
+                    return await self._answer(question)
         except TimeoutError as e:
             if self._follower.built.is_set():
                 raise QueryTimeExceeded("the index did not catch up in time.") from e
@@ -192,11 +198,11 @@ class Search:
                 "the search index is being made.", hint="Try again in a moment."
             ) from e
 
-    async def _answer(self, what: Callable[[], T]) -> T:
+    async def _answer(self, question: Question[T]) -> T:
         while True:
             await self._follower.built.wait()
             async with self._turn:
-                found = await self._follower.answer(what)
+                found = await self._follower.answer(question)
                 if await self._follower.wait_durable():
                     return found
 
@@ -222,26 +228,24 @@ class Search:
                 follower.woken.clear()
                 await follower.woken.wait()
             lately = self._clock.monotonic_s() - self._asked_s < ASKED_LATELY_S
-            if lately and follower.behind < CHUNK_RECORDS_MAX:
-                await asyncio.sleep(GATHER_S)
             began_s = self._clock.monotonic_s()
             async with self._turn:
                 if follower.damaged.is_set():
                     return
                 await follower.step()
             took_s = self._clock.monotonic_s() - began_s
-            share = EAGER_SHARE if lately else LAZY_SHARE
-            if lately and follower.behind > BEHIND_MANY:
-                share = 1.0
             follower.keeps = QUEUE_RECORDS_MAX if lately else IDLE_RECORDS_MAX
-            await asyncio.sleep(min(PAUSE_S_MAX, took_s * (1 / share - 1)))
+            follower.eager = lately
+            await asyncio.sleep(_pause_s(took_s, lately=lately, behind=follower.behind))
 
     def close(self) -> None:
-        """Write what is left and let go of the files; after `run` has ended."""
+        """Make the index's files durable, and let go of them; after `run` has ended."""
         if not self._closed:
             self._closed = True
+            self._follower.close()
+            index, sound = self._index, self._follower.sound
             with contextlib.suppress(LittoralError):
-                self._worker.run(self._index.close, _ignored)
+                self._worker.run(lambda: index.close(sound=sound), _ignored)
             self._worker.close()
 
     def statistics(self) -> IndexStatistics:
@@ -250,9 +254,21 @@ class Search:
             position=self._follower.position,
             behind=self._follower.behind,
             queries=self._queries,
+            taken=self._follower.taken,
+            read=self._follower.read,
+            inline=self._follower.inline,
             rebuilds=self._follower.rebuilds,
             building=not self._follower.built.is_set(),
         )
+
+
+def _pause_s(took_s: float, *, lately: bool, behind: int) -> float:
+    """How long to leave the index alone after a piece of work."""
+    if not lately:
+        return min(PAUSE_S_MAX, took_s * (1 / LAZY_SHARE - 1))
+    if behind > BEHIND_MANY:
+        return 0.0
+    return max(GATHER_S, took_s * (1 / EAGER_SHARE - 1))
 
 
 def parse_namespaces(text: str | None) -> tuple[str, ...] | None:
@@ -292,7 +308,11 @@ def _audience(caller: Caller) -> Audience:
     return Audience(frozenset(caller.subjects), caller.unrestricted)
 
 
-def _nothing() -> None:
+def _properties(query: Query | None) -> frozenset[str]:
+    return frozenset() if query is None else properties(query)
+
+
+def _nothing(_: float) -> None:
     """The index being up to date was all that was wanted."""
 
 

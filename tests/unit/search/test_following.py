@@ -1,5 +1,7 @@
 """The index behind the log: nothing is lost, whatever stops, and nobody sees what may vanish."""
 
+import asyncio
+
 import apsw
 import pytest
 
@@ -31,7 +33,7 @@ def test_an_index_that_was_closed_goes_on_where_it_was(on_node, path):
         async with node.running():
             assert await node.find("gt(attributes/x,2)") == ["n:3", "n:4"]
             assert node.search.statistics().rebuilds == 0
-            assert node.index.read == 0
+            assert node.search.statistics().read == 0
 
     on_node(main, path=path)
 
@@ -53,6 +55,46 @@ def test_what_was_committed_after_the_index_is_read_at_the_next_start(on_node, p
             assert node.search.statistics().rebuilds == 0
 
     on_node(main, path=path)
+
+
+def test_an_index_that_was_not_closed_is_made_anew(on_node, path, tmp_path):
+    async def main(node):
+        async with node.running():
+            await fill(node)
+            await node.find()
+            left = (tmp_path / "search.db").read_bytes()
+        await node.end()
+        (tmp_path / "search.db").write_bytes(left)
+        async with node.running():
+            assert await node.find("exists(attributes/x)") == ALL
+            assert node.search.statistics().rebuilds == 1
+
+    on_node(main, path=path)
+
+
+def test_an_index_that_says_what_never_became_durable_is_made_anew(on_node, path):
+    async def main(node):
+        async with node.running():
+            await fill(node)
+            await node.find()
+            # A change of form is committed, and a second one is decided before it is read.
+            await node.merge("n:0", "/attributes", {"first": 1})
+            node.twins.things.merge(node.admin, "n:0", "/attributes", {"second": 1})
+            async with asyncio.TaskGroup() as tasks:
+                asking = tasks.create_task(node.find("exists(attributes/second)"))
+                await asyncio.sleep(0.01)
+                asking.cancel()
+        node.store.failure = LogFull("no room.")
+        with pytest.raises(LogFull):
+            await node.log.wait()
+        node.store.failure = None
+        await node.end(clean=False)
+        async with node.running():
+            assert await node.find("exists(attributes/second)") == []
+            assert await node.find("exists(attributes/first)") == ["n:0"]
+            assert node.search.statistics().rebuilds == 1
+
+    on_node(main, path=path, commit_s=1.0)
 
 
 def test_an_index_that_is_missing_is_made_of_all_things(on_node, path):
@@ -168,7 +210,7 @@ def test_a_document_that_was_read_too_early_is_read_again(on_node):
             node.twins.things.merge(node.admin, "n:0", "/attributes", {"second": 1})
             node.store.failure = LogFull("no room.")
             assert await node.find("exists(attributes/second)") == []
-            assert node.index.read > 6
+            assert node.search.statistics().read > 6
             await node.make_room()
             assert await node.find("exists(attributes/first)") == ["n:0"]
 

@@ -38,7 +38,7 @@ def test_small_changes_are_taken_from_their_records(on_node):
                 await node.create(f"n:{name}", {"x": 1, "s": "t"}, features={
                     "f": {"properties": {"p": {"q": 1.5}}}})  # fmt: skip
             await node.find()
-            read = node.index.read
+            read = node.search.statistics().read
             await node.merge("n:a", "/features/f/properties", {"p": {"q": 2}})
             await node.merge("n:b", "/", {"attributes": {"x": True, "s": 7}})
             await node.twins.modify(node.admin, "n:c", "/attributes/x", "now a text")
@@ -46,10 +46,10 @@ def test_small_changes_are_taken_from_their_records(on_node):
             assert await node.find("and(eq(attributes/x,true),eq(attributes/s,7))") == ["n:b"]
             assert await node.find("like(attributes/x,'now*')") == ["n:c"]
             assert await node.find("ge(_revision,2)") == ids(*"abc")
-            assert node.index.read == read and node.index.taken == 3
+            assert node.search.statistics().read == read and node.search.statistics().taken == 3
             await node.merge("n:a", "/features/f/properties", {"p": {"r": 2}})
             assert await node.find("exists(features/f/properties/p/r)") == ["n:a"]
-            assert node.index.read == read + 1
+            assert node.search.statistics().read == read + 1
 
     on_node(main)
 

@@ -6,8 +6,9 @@ import apsw
 
 from littoral.search.adapters.values import Sql
 
-_STEPS = 50_000
-"""Steps of SQLite's machine between two looks at the clock: some milliseconds."""
+_STEPS_A_SECOND = 500_000
+_STEPS_MAX = 50_000
+"""Steps of SQLite's machine between two looks at the clock: some milliseconds, or a tenth of the time."""
 
 
 class Limited:
@@ -21,6 +22,7 @@ class Limited:
     def __init__(self, time_s: float, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._deadline_s = clock() + time_s
+        self._steps = min(_STEPS_MAX, int(time_s * _STEPS_A_SECOND))
 
     def value(self, connection: apsw.Connection, sql: Sql) -> object:
         """The first value of what a statement gives; raise `apsw.InterruptError` if it is late."""
@@ -29,7 +31,7 @@ class Limited:
 
     def rows(self, connection: apsw.Connection, sql: Sql) -> list[tuple[object, ...]]:
         """All rows of what a statement gives; raises what `value` raises."""
-        connection.set_progress_handler(self._is_late, _STEPS)
+        connection.set_progress_handler(self._is_late, self._steps)
         try:
             return connection.execute(sql.text, sql.params).fetchall()
         finally:

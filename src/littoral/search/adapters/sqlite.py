@@ -1,8 +1,9 @@
 """The index in one SQLite file of its own, beside the log's.
 
-One connection does everything, on the worker's thread. Changes stay in an open transaction, which
-the questions of the same connection see, until `commit` finds them worth writing; so a page that
-changes often is written once.
+One connection does everything, on the worker's thread. All changes are one open transaction, which
+the questions of the same connection see; it ends when the index is closed. So a page is written when
+its room is needed, without a journal, and no question ever waits for a commit. What a crash leaves is
+made anew.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,16 +17,15 @@ from littoral.rql import Query, SortBy
 from littoral.search.adapters import tables
 from littoral.search.adapters.asking import Asker
 from littoral.search.adapters.audiences import Audiences
-from littoral.search.adapters.checkpointing import Checkpointer
 from littoral.search.adapters.figures import aggregate
 from littoral.search.adapters.limited import Limited
 from littoral.search.adapters.paths import Paths
 from littoral.search.adapters.tables import get_meta, set_meta, translated
 from littoral.search.adapters.writing import Writer
+from littoral.search.core.properties import Column, target_of
 from littoral.search.model import (
-    COMMIT_CHANGES,
-    COMMIT_S,
     DRIVE_THINGS_MAX,
+    MODIFIED_S,
     Access,
     After,
     Audience,
@@ -38,9 +38,6 @@ from littoral.search.model import (
 from littoral.twin import Standing
 
 FILE = "search.db"
-
-WAL_BYTES_SOFT = 8 << 20
-"""From here on a commit is followed by a checkpoint."""
 
 Remove = Callable[[str], None]
 
@@ -60,7 +57,7 @@ class SqliteIndex:
     Args:
         path: of the file; ``:memory:`` for one that is gone when it is closed.
         remove: takes a file away, if it is there.
-        monotonic_s: the clock that bounds questions and says when to commit.
+        monotonic_s: the clock that bounds questions.
         cache_kib: memory for pages.
         drive_max: see `DRIVE_THINGS_MAX`.
     """
@@ -80,13 +77,11 @@ class SqliteIndex:
         self._cache_kib = cache_kib
         self._drive_max = drive_max
         self._now: _Open | None = None
-        self._committed_s = 0.0
-        self._wal_pages = 0
+        self._position = -1
         self._bare = False
-        self._checkpointer: Checkpointer | None = None
+        self._modified_s: float | None = None
         self._took_ms = 0.0
         self._hits = 0
-        self.taken = self.read = 0
 
     def open(self, log: str, *, anew: bool = False) -> int:
         """See `littoral.search.ports.Index`."""
@@ -97,7 +92,7 @@ class SqliteIndex:
                 if position is not None and position >= 0:
                     return position
             self._let_go()
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-wal", "-shm", "-journal"):
             self._remove(self._path + suffix)
         with translated("making the search index"):
             assert self._open(log) is not None
@@ -122,35 +117,34 @@ class SqliteIndex:
         elif (
             get_meta(connection, "format") != tables.FORMAT
             or get_meta(connection, "log") != log
-            or connection.execute("PRAGMA quick_check(1)").get != "ok"
+            or not tables.is_sound(connection)
         ):
             return None
+        position = get_meta(connection, "position")
         tables.create_temporary(connection)
+        tables.begin(connection)
         paths = Paths(connection)
         writer = Writer(connection, paths)
         audiences = Audiences(connection, paths)
         asker = Asker(connection, paths, audiences, writer, self._drive_max)
         self._now = _Open(connection, paths, audiences, writer, asker)
-        self._committed_s = self._monotonic_s()
-        connection.set_wal_hook(self._on_wal)
-        position = get_meta(connection, "position")
+        assert isinstance(position, int)
+        self._position = position
         self._bare = position == -1
-        return position if isinstance(position, int) else None
+        self._modified_s = None
+        return position
 
     # Changes.
 
     def take(self, records: Sequence[Record], own: str) -> Wants:
         """See `littoral.search.ports.Index`."""
         with self._changing("taking records in") as now:
-            wants, taken = now.writer.take(records, own)
-            self.taken += taken
-            return wants
+            return now.writer.take(records, own)
 
     def put(self, standings: Sequence[Standing]) -> Wants:
         """See `littoral.search.ports.Index`."""
         with self._changing("indexing things") as now:
             wants = now.writer.put(standings)
-            self.read += len(standings)
             if wants.policies:
                 now.audiences.stale()
             return wants
@@ -159,7 +153,6 @@ class SqliteIndex:
         """See `littoral.search.ports.Index`."""
         with self._changing("indexing policies") as now:
             now.audiences.know(access)
-            now.writer.changes += len(access)
 
     def using(self, policy_ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """See `littoral.search.ports.Index`."""
@@ -173,39 +166,20 @@ class SqliteIndex:
 
     def reached(self, seq: int) -> None:
         """See `littoral.search.ports.Index`."""
-        with self._changing("noting the position") as now:
-            if self._bare:
-                # Sorting all values once is cheaper than putting each in its place.
+        if self._bare:
+            # Sorting all values once is cheaper than putting each in its place.
+            with self._changing("indexing values") as now:
                 tables.index_values(now.connection)
-                self._bare = False
-            set_meta(now.connection, "position", seq)
-
-    def commit(self, *, force: bool = False) -> None:
-        """See `littoral.search.ports.Index`."""
-        now = self._opened()
-        if not now.connection.in_transaction:
-            return
-        due = self._monotonic_s() - self._committed_s > COMMIT_S
-        if not (force or due or now.writer.changes >= COMMIT_CHANGES):
-            return
-        with translated("committing the search index"):
-            now.connection.execute("COMMIT")
-            now.writer.changes = 0
-            self._committed_s = self._monotonic_s()
-            if self._wal_pages * tables.PAGE_BYTES > WAL_BYTES_SOFT:
-                self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        if self._checkpointer is None:
-            self._checkpointer = Checkpointer(self._path)
-        self._checkpointer.poke()
+            self._bare = False
+        self._position = seq
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[_Open]:
         now = self._opened()
         with translated(doing):
-            if not now.connection.in_transaction:
-                now.connection.execute("BEGIN IMMEDIATE")
+            if self._modified_s is not None and self._monotonic_s() - self._modified_s > MODIFIED_S:
+                tables.forget_modified(now.connection)
+                self._modified_s = None
             yield now
 
     # Questions.
@@ -225,6 +199,9 @@ class SqliteIndex:
     ) -> Hits:
         """See `littoral.search.ports.Index`."""
         with self._asking() as now:
+            if sort and target_of(sort[0].property) is Column.MODIFIED:
+                tables.index_modified(now.connection)
+                self._modified_s = self._monotonic_s()
             hits = now.asker.page(
                 audience,
                 query,
@@ -297,13 +274,6 @@ class SqliteIndex:
             took_ms=self._took_ms,
         )
 
-    def things(self) -> int:
-        """See `littoral.search.ports.Index`."""
-        with translated("counting things"):
-            number = self._opened().connection.execute("SELECT count(*) FROM thing").get
-            assert isinstance(number, int)
-            return number
-
     @contextmanager
     def _asking(self) -> Iterator[_Open]:
         began_s = self._monotonic_s()
@@ -313,18 +283,16 @@ class SqliteIndex:
 
     # Closing.
 
-    def close(self) -> None:
+    def close(self, *, sound: bool = True) -> None:
         """See `littoral.search.ports.Index`."""
         if self._now is not None:
             with suppress(apsw.Error):
-                if self._now.connection.in_transaction:
-                    self._now.connection.execute("COMMIT")
+                if sound and self._position >= 0:
+                    tables.forget_modified(self._now.connection)
+                    tables.end(self._now.connection, position=self._position)
             self._let_go()
 
     def _let_go(self) -> None:
-        if self._checkpointer is not None:
-            self._checkpointer.close()
-            self._checkpointer = None
         if self._now is not None:
             with suppress(apsw.Error):
                 self._now.connection.close(force=True)
@@ -333,7 +301,3 @@ class SqliteIndex:
     def _opened(self) -> _Open:
         assert self._now is not None, "the index is not open"
         return self._now
-
-    def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
-        return apsw.SQLITE_OK

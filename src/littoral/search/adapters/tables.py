@@ -9,7 +9,7 @@ import apsw
 from littoral.rql import fold
 from littoral.search.errors import IndexDamaged, QueryTimeExceeded
 
-FORMAT = "2"
+FORMAT = "3"
 """Of the tables. An index of another format is thrown away: it is made of what the log has."""
 
 PAGE_BYTES = 2048
@@ -37,12 +37,12 @@ CREATE TABLE thing(
     hidden INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX thing_id ON thing(id);
-CREATE INDEX thing_modified ON thing(modified, place);
 CREATE TABLE leaf(
     thing BLOB, wild INTEGER, path INTEGER, i INTEGER, v, PRIMARY KEY(thing, wild, path, i)
 ) WITHOUT ROWID;
 """
 _VALUES = "CREATE INDEX IF NOT EXISTS leaf_value ON leaf(wild, v, thing, path)"
+_MODIFIED = "CREATE INDEX IF NOT EXISTS thing_modified ON thing(modified, place)"
 
 _TEMPORARY = """
 CREATE TEMP TABLE incoming(thing BLOB, wild, path, i, v, PRIMARY KEY(thing, wild, path, i))
@@ -50,20 +50,33 @@ WITHOUT ROWID;
 CREATE TEMP TABLE audience(aud, policy, klass, PRIMARY KEY(aud, policy)) WITHOUT ROWID;
 CREATE TEMP TABLE seen(aud, klass, path, PRIMARY KEY(aud, klass, path)) WITHOUT ROWID;
 CREATE TEMP TABLE absent(prop, place, PRIMARY KEY(prop, place)) WITHOUT ROWID;
+CREATE TEMP VIEW change(id, wild, path, v, seq, revision, modified) AS
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TEMP TRIGGER change_leaf INSTEAD OF INSERT ON change WHEN new.id IS NOT NULL BEGIN
+    UPDATE leaf SET v = new.v WHERE thing = (SELECT place FROM thing
+            WHERE id = new.id AND seq <= new.seq AND NOT hidden)
+        AND wild = new.wild AND path = new.path AND i = 0
+        AND v IS NOT NULL AND (v < x'' OR v >= x'30');
+    SELECT unfit(new.id) WHERE changes() = 0
+        AND NOT EXISTS (SELECT 1 FROM thing WHERE id = new.id AND seq > new.seq);
+    UPDATE thing SET revision = new.revision, modified = max(modified, new.modified), seq = new.seq
+        WHERE id = new.id AND seq < new.seq;
+END;
 """
+"""A row of ``change`` sets a leaf that is there to a scalar. Where that cannot be done, because the
+leaf is not there or is no scalar, the thing has another form now and is told to ``unfit``."""
 
 _STEPS = (256, 64, 16, 4, 1)
 """Rows per statement: each step of a statement hands the interpreter over and waits for it."""
 
 
 def connect(path: str, *, cache_kib: int) -> apsw.Connection:
-    """Open the file in WAL with ``synchronous=NORMAL``; nothing is checkpointed but on request."""
+    """Open the file for this connection alone, without a journal: see `begin`."""
     connection = apsw.Connection(path)
     connection.set_busy_timeout(1000)
     connection.pragma("page_size", PAGE_BYTES)
-    connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "normal")
-    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("locking_mode", "exclusive")
+    connection.pragma("journal_mode", "off")
     connection.pragma("cache_size", -cache_kib)
     connection.pragma("temp_store", "memory")
     connection.pragma("trusted_schema", value=False)
@@ -79,9 +92,46 @@ def create(connection: apsw.Connection) -> None:
     connection.execute("COMMIT")
 
 
+def begin(connection: apsw.Connection) -> None:
+    """Note in the file that it is being changed, and begin the one transaction that changes it.
+
+    Nothing is journalled and nothing synced until `end`: a file that was not ended is worth nothing.
+    """
+    connection.pragma("synchronous", "full")
+    set_meta(connection, "ended", 0)
+    connection.pragma("synchronous", "off")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def end(connection: apsw.Connection, *, position: int) -> None:
+    """Write all changes, and only when they are on the disk, that they are."""
+    connection.execute("COMMIT")
+    connection.pragma("synchronous", "full")
+    set_meta(connection, "position", position)
+    set_meta(connection, "ended", 1)
+
+
+def is_sound(connection: apsw.Connection) -> bool:
+    """Whether the file was ended, and nothing in it is damaged."""
+    return (
+        get_meta(connection, "ended") == 1
+        and connection.execute("PRAGMA quick_check(1)").get == "ok"
+    )
+
+
 def index_values(connection: apsw.Connection) -> None:
     """Make the index of values; an index that is being filled does without it."""
     connection.execute(_VALUES)
+
+
+def index_modified(connection: apsw.Connection) -> None:
+    """Make the index of the last change, if there is none: each change would move an entry of it."""
+    connection.execute(_MODIFIED)
+
+
+def forget_modified(connection: apsw.Connection) -> None:
+    """Drop what `index_modified` made."""
+    connection.execute("DROP INDEX IF EXISTS thing_modified")
 
 
 def create_temporary(connection: apsw.Connection) -> None:

@@ -1,6 +1,7 @@
 """What changes the index: records leaf by leaf, things as a whole, and what policies say."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import apsw
 import orjson
@@ -12,7 +13,7 @@ from littoral.search.adapters.paths import Known, Paths
 from littoral.search.adapters.tables import write_rows
 from littoral.search.core.leaves import encoded, escaped, flatten
 from littoral.search.core.places import between
-from littoral.search.model import Value, Wants
+from littoral.search.model import CHUNK_RECORDS_MAX, Value, Wants
 from littoral.twin import Standing
 
 _THING = "thing:"
@@ -23,32 +24,17 @@ _PLAIN_HEADERS = frozenset({"id", "by", "hops", "kept", "clock", "content-type"}
 _RECENT_MAX = 1024
 _POLICIES_CACHED_MAX = 20_000
 
-# A leaf that is not there, or is no scalar, changes the form of the thing: all of it is read anew.
-_UNFIT = """
-LEFT JOIN thing t ON t.id = c.column1
-LEFT JOIN leaf l ON l.thing = t.place AND l.wild = c.column2 AND l.path = c.column3 AND l.i = 0
-WHERE t.place IS NULL OR (t.seq < c.column5
-    AND (t.hidden OR l.v IS NULL OR (l.v >= x'' AND l.v < x'30')))
-"""
-# The limit keeps the planner from looking leaves up by value.
-_UPDATE = """
-UPDATE leaf SET v = n.v FROM (
-    SELECT t.place AS place, c.column2 AS wild, c.column3 AS path, c.column4 AS v FROM
-"""
-_UPDATE_WHERE = """
-    c CROSS JOIN thing t ON t.id = c.column1 WHERE t.seq < c.column5 AND NOT t.hidden LIMIT -1
-) n WHERE leaf.thing = n.place AND leaf.wild = n.wild AND leaf.path = n.path AND leaf.i = 0
-    AND leaf.v IS NOT NULL AND (leaf.v < x'' OR leaf.v >= x'30')
-"""
-_TOUCH = "UPDATE thing SET revision = n.column2, modified = max(modified, n.column3), seq = n.column4 FROM"
-_TOUCH_WHERE = "n WHERE thing.id = n.column1 AND thing.seq < n.column4"
+_CHANGE_ROWS = (8, 64, CHUNK_RECORDS_MAX)
+"""Rows per statement; what is too many is filled up with rows that change nothing."""
 
-_Change = tuple[str, int, int, Value, int]
-"""Thing, wild path, path, value, seq."""
+_Change = tuple[str | None, int, int, Value, int, int, int]
+"""A row of the view ``change``: thing, wild path, path, value, seq, revision, last change."""
+
+_NO_CHANGE: _Change = (None, 0, 0, None, 0, 0, 0)
 
 
 class Writer:
-    """Takes changes in. `changes` counts changed rows since the last commit."""
+    """Takes changes in."""
 
     def __init__(self, connection: apsw.Connection, paths: Paths) -> None:
         self._connection = connection
@@ -56,15 +42,15 @@ class Writer:
         self._policies: dict[tuple[str, str], int] = {}
         self._recent: dict[bytes, None] = {}
         self._absent: dict[str, tuple[int, int]] = {}
-        self.changes = 0
+        self._unfit: dict[str, None] = {}
+        connection.create_scalar_function("unfit", self._note_unfit, 1)
 
     # Records.
 
-    def take(self, records: Sequence[Record], own: str) -> tuple[Wants, int]:
-        """Take in what records say leaf by leaf; return what is wanted, and how many were taken."""
+    def take(self, records: Sequence[Record], own: str) -> Wants:
+        """Take in what records say leaf by leaf; return what is wanted."""
         wanted: dict[str, None] = {}
-        changes: dict[tuple[str, int, int], tuple[Value, int]] = {}
-        touched: dict[str, Record] = {}
+        changes: dict[tuple[str, int], _Change] = {}
         policies: dict[str, None] = {}
         taken = 0
         for record in records:
@@ -82,30 +68,36 @@ class Writer:
             if leaves is None:
                 wanted[thing_id] = None
                 continue
+            seq, revision, modified = record.seq, record.revision, ms_of(record.hlc)
             for known, value in leaves:
-                changes[thing_id, known.wild, known.no] = (value, record.seq)
-            touched[thing_id] = record
+                key = (thing_id, known.no)
+                changes.pop(key, None)  # the rows go in by their seq
+                changes[key] = (thing_id, known.wild, known.no, value, seq, revision, modified)
             taken += 1
-        rows: list[_Change] = [
-            (thing_id, wild, path, value, seq)
-            for (thing_id, wild, path), (value, seq) in changes.items()
-            if thing_id not in wanted
-        ]
-        changed = write_rows(self._connection, _UPDATE, _UPDATE_WHERE, rows)
-        self.changes += changed
-        if changed < len(rows):
-            wanted.update(dict.fromkeys(self._unfit(rows)))
-        self.changes += write_rows(
-            self._connection,
-            _TOUCH,
-            _TOUCH_WHERE,
-            [
-                (thing_id, last.revision, ms_of(last.hlc), last.seq)
-                for thing_id, last in touched.items()
-                if thing_id not in wanted
-            ],
-        )
-        return Wants(things=tuple(wanted), changed=tuple(policies)), taken
+        if wanted:
+            rows = [row for row in changes.values() if row[0] not in wanted]
+        else:
+            rows = list(changes.values())
+        wanted.update(dict.fromkeys(self._change(rows)))
+        return Wants(things=tuple(wanted), changed=tuple(policies), taken=taken)
+
+    def _change(self, rows: Sequence[_Change]) -> list[str]:
+        """Set leaves; return the things of which that cannot be said leaf by leaf."""
+        at = 0
+        while at < len(rows):
+            left = len(rows) - at
+            size = next((size for size in _CHANGE_ROWS if size >= left), _CHANGE_ROWS[-1])
+            part = [*rows[at : at + size], *[_NO_CHANGE] * (size - left)]
+            marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size)
+            fields = [field for row in part for field in row]
+            self._connection.execute(f"INSERT INTO temp.change VALUES {marks}", fields)
+            at += size
+        unfit = list(self._unfit)
+        self._unfit.clear()
+        return unfit
+
+    def _note_unfit(self, *arguments: Any) -> None:
+        self._unfit[arguments[0]] = None
 
     def _leaves(self, record: Record) -> list[tuple[Known, Value]] | None:
         """The leaves that a record sets to scalars; None if it does anything else."""
@@ -137,22 +129,6 @@ class Writer:
             return False
         leaves.append((known, encoded(value)))
         return True
-
-    def _unfit(self, rows: Sequence[_Change]) -> list[str]:
-        found: list[str] = []
-        at = 0
-        for count in (256, 64, 16, 4, 1):
-            while len(rows) - at >= count:
-                marks = ", ".join(["(?, ?, ?, ?, ?)"] * count)
-                fields = [field for row in rows[at : at + count] for field in row]
-                text = self._connection.execute(
-                    f"SELECT json_group_array(c.column1) FROM (VALUES {marks}) c {_UNFIT}",
-                    fields,
-                ).get
-                assert isinstance(text, str)
-                found += orjson.loads(text)
-                at += count
-        return found
 
     # Things.
 
@@ -210,7 +186,6 @@ class Writer:
         places: list[bytes],
     ) -> None:
         connection = self._connection
-        self.changes += len(new_rows) + len(things)
         write_rows(
             connection,
             "INSERT INTO thing SELECT * FROM",
@@ -231,9 +206,7 @@ class Writer:
                 "AND NOT EXISTS (SELECT 1 FROM temp.incoming n WHERE n.thing = leaf.thing "
                 "AND n.wild = leaf.wild AND n.path = leaf.path AND n.i = leaf.i AND n.v IS leaf.v)"
             )
-            self.changes += connection.changes()
             connection.execute("INSERT OR IGNORE INTO leaf SELECT * FROM temp.incoming")
-            self.changes += connection.changes()
             connection.execute("DELETE FROM temp.incoming")
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -245,7 +218,6 @@ class Writer:
             if place is None:
                 continue
             self._connection.execute("DELETE FROM leaf WHERE thing = ?", (place,))
-            self.changes += self._connection.changes() + 1
             self._connection.execute("DELETE FROM thing WHERE place = ?", (place,))
             if self._absent:
                 self._connection.execute("DELETE FROM temp.absent WHERE place = ?", (place,))
