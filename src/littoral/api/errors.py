@@ -136,6 +136,12 @@ class MessageNotAllowed(Forbidden):
     code = "messages:send.notallowed"
 
 
+class OriginRefused(Forbidden):
+    """A browser asks for a page of an origin that the node was not told of."""
+
+    code = "littoral.origin.refused"
+
+
 class InternalError(LittoralError):
     """A bug of ours: what happened is in the node's own log, under the correlation id."""
 

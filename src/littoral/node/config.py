@@ -32,7 +32,7 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     listen: str = "127.0.0.1:8080"
     cors_origins: tuple[str, ...] = ()
-    """Origins (``https://host:port``) whose pages browsers let read the API; ``*`` is any."""
+    """Origins (``https://host:port``) whose pages may use the API in a browser; ``*`` is any."""
 
 
 class LinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

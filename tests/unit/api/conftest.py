@@ -186,10 +186,10 @@ class Node:
             gone.set()
 
     @contextlib.asynccontextmanager
-    async def socket(self, *, user=DITTO, path="/ws/2", extensions=None):
+    async def socket(self, *, user=DITTO, path="/ws/2", headers=(), extensions=None):
         """A WebSocket session that is open."""
         socket = Socket()
-        scope = self.scope("websocket", path, user, (), extensions=extensions or {})
+        scope = self.scope("websocket", path, user, headers, extensions=extensions or {})
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.door(scope, socket.receive, socket.send))
             yield socket
