@@ -14,7 +14,7 @@ from littoral.twin.protocol.errors import (
     UnknownPath,
     UnknownSignal,
 )
-from littoral.twin.protocol.paths import check_path
+from littoral.twin.protocol.paths import check_path, policy_action
 
 
 class Action(StrEnum):
@@ -34,6 +34,7 @@ EVENTS = frozenset(("created", "modified", "merged", "deleted", "migrated"))
 
 _ACTIONS = {str(action): action for action in Action}
 _OF_SEVERAL = frozenset((Action.RETRIEVE, Action.CHECK))
+_BARE = frozenset((Action.RETRIEVE, Action.DELETE))
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -96,9 +97,13 @@ def parse_command(envelope: Envelope) -> Command:
             hint=f"Commands are {', '.join(Action)}.",
         )
     group, value = topic.group, envelope.value
-    if value is ABSENT and action is not Action.RETRIEVE and action is not Action.DELETE:
-        raise InvalidEnvelope(f"the command {action!r} needs a 'value'.")
     path = check_path(group, envelope.path)
+    if (
+        value is ABSENT
+        and action not in _BARE
+        and not (group == "policies" and policy_action(path) is not None)
+    ):
+        raise InvalidEnvelope(f"the command '{action}' needs a 'value'.")
     if action is Action.CREATE and path != "/":
         raise UnknownPath("only a whole thing or policy is created; its path is '/'.")
     if topic.name == "_" and action in _OF_SEVERAL:

@@ -111,7 +111,14 @@ def test_a_command_that_writes_needs_a_value_and_null_is_one():
     with pytest.raises(LittoralError) as e:
         protocol.parse_command(protocol.parse_envelope(text % ""))
     assert e.value.code == "json.field.missing"
+    assert e.value.message == "the command 'merge' needs a 'value'."
     assert protocol.parse_command(protocol.parse_envelope(text % ',"value":null')).value is None
+
+
+@pytest.mark.parametrize("path", ["", "/entries/owner"])
+def test_an_action_of_a_policy_needs_no_value(path):
+    text = '{"topic":"a/b/policies/commands/modify","path":"%s/actions/activateTokenIntegration"}'
+    assert protocol.parse_command(protocol.parse_envelope(text % path)).value is ABSENT
 
 
 @pytest.mark.parametrize(
