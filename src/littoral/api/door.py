@@ -209,7 +209,8 @@ class Door:
                 )
             case _:
                 raise RouteMissing(
-                    "there is nothing at this address.", hint="Twins are below /api/2/things."
+                    "there is nothing at this address.",
+                    hint="Twins are below /api/2/things; /docs shows every address.",
                 )
 
     def _correlation_id(self, request: Request) -> str:
