@@ -225,7 +225,7 @@ class ThingCommands(ThingReads):
         current = hot.parsed()
         assert current is not None
         if not documents.exists(current, keys):
-            raise documents.missing(thing_id, keys)
+            raise documents.missing(thing_id, documents.gap(current, keys))
         if conditions is not NO_CONDITIONS:
             self._check_conditions(caller, hot, current, keys, conditions)
         change = _Change("thing.deleted", keys, None)
