@@ -77,7 +77,7 @@ from littoral.eventing.model import (
     SignalContext,
 )
 from littoral.eventing.ports import CommittedRecords, LiveReceiver, MailLog, Receiver, RecordSink
-from littoral.eventing.queue import BoundedQueue, Taken, record_bytes, record_queue
+from littoral.eventing.queue import BoundedQueue, Taken, record_bytes
 from littoral.eventing.router import Router, Subscription
 
 __all__ = [
@@ -155,5 +155,4 @@ __all__ = [
     "combined_document",
     "combined_status",
     "record_bytes",
-    "record_queue",
 ]

@@ -239,11 +239,6 @@ class Ack:
     """JSON; `ABSENT` if there is none."""
     headers: Mapping[str, object] = field(default_factory=dict)
 
-    @property
-    def is_weak(self) -> bool:
-        """Whether the node gave it for a subscriber that had filtered the signal out."""
-        return self.headers.get(WEAK_ACK) in {True, "true"}
-
     def document(self) -> dict[str, object]:
         """As it stands in an aggregated answer."""
         members: dict[str, object] = {"status": self.status}

@@ -5,7 +5,6 @@ from typing import Literal
 import msgspec
 
 MIB = 1024 * 1024
-_DAY_S = 86_400
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
