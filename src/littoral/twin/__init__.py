@@ -7,9 +7,8 @@ Invariant: a policy is enforced here, for reads as for writes, and nowhere else.
 Invariant: no command returns before what it did is durable; a `DeviceDoor` leaves that to its caller.
 """
 
-from littoral.twin.core.state import SILENT_KINDS
 from littoral.twin.devices import DeviceDoor
-from littoral.twin.entities import KEPT_HEADER, Adoption, Telling, etag_of
+from littoral.twin.entities import Adoption, Telling, etag_of
 from littoral.twin.errors import NotFound, PolicyIdNotSettable, ThingIdNotSettable
 from littoral.twin.model import (
     NO_CONDITIONS,
@@ -28,9 +27,7 @@ from littoral.twin.things import Standing, Standings, Step
 from littoral.twin.watching import Change, action_of
 
 __all__ = [
-    "KEPT_HEADER",
     "NO_CONDITIONS",
-    "SILENT_KINDS",
     "Adoption",
     "Caller",
     "Change",
