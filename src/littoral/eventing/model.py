@@ -301,6 +301,16 @@ class MailboxStatistics:
     """Messages for which there was no room."""
 
 
+class SignalKind(StrEnum):
+    """What reaches subscribers and may ask them for acknowledgements."""
+
+    EVENT = "event"
+    """Of a twin."""
+    MESSAGE = "message"
+    LIVE_COMMAND = "live-command"
+    LIVE_EVENT = "live-event"
+
+
 class LiveKind(StrEnum):
     """What goes over the live channel besides messages."""
 
