@@ -72,18 +72,6 @@ class InvalidAckRequest(LittoralError):
     code = "acknowledgement:request.parsing.failed"
 
 
-class InvalidCondition(LittoralError):
-    """A condition is not RQL."""
-
-    code = "things:condition.invalid"
-
-
-class HeadersConflict(LittoralError):
-    """More than one of put-metadata, get-metadata and delete-metadata came with one command."""
-
-    code = "things:metadata.headersconflict"
-
-
 class InvalidPolicyView(LittoralError):
     """``policy-view`` is neither original nor resolved."""
 

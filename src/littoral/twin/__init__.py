@@ -10,6 +10,13 @@ Invariant: no command returns before what it did is durable; a `DeviceDoor` leav
 from littoral.twin.devices import DeviceDoor
 from littoral.twin.entities import Adoption, Telling, etag_of
 from littoral.twin.errors import NotFound, PolicyIdNotSettable, ThingIdNotSettable
+from littoral.twin.headers import (
+    conditions_of,
+    flag_header,
+    parse_condition,
+    query_header,
+    text_header,
+)
 from littoral.twin.model import (
     NO_CONDITIONS,
     Caller,
@@ -51,6 +58,11 @@ __all__ = [
     "Twins",
     "View",
     "action_of",
+    "conditions_of",
     "etag_of",
+    "flag_header",
+    "parse_condition",
     "policy_methods",
+    "query_header",
+    "text_header",
 ]

@@ -47,7 +47,6 @@ from littoral.twin.protocol.errors import (
     UnknownResponse,
     UnknownSignal,
     UnknownTopic,
-    UnsupportedHeader,
 )
 from littoral.twin.protocol.paths import PolicyAction, check_path, policy_action
 from littoral.twin.protocol.topics import Topic, parse_topic, topic_of
@@ -75,7 +74,6 @@ __all__ = [
     "UnknownResponse",
     "UnknownSignal",
     "UnknownTopic",
-    "UnsupportedHeader",
     "acknowledgement",
     "acknowledgements",
     "announcement",

@@ -52,26 +52,6 @@ class Command(msgspec.Struct, frozen=True):
     """As they came, with lower-case names."""
 
     @property
-    def if_match(self) -> str | None:
-        """The entity tags of which one must be there."""
-        return text_header(self.headers, "if-match")
-
-    @property
-    def if_none_match(self) -> str | None:
-        """The entity tags of which none may be there."""
-        return text_header(self.headers, "if-none-match")
-
-    @property
-    def if_equal(self) -> str | None:
-        """What a write does that would change nothing."""
-        return text_header(self.headers, "if-equal")
-
-    @property
-    def condition(self) -> str | None:
-        """An RQL query that must hold for the thing as it is."""
-        return text_header(self.headers, "condition")
-
-    @property
     def at_revision(self) -> int | None:
         """The past revision that is asked for."""
         return number_header(self.headers, "at-historical-revision")
@@ -121,14 +101,6 @@ def parse_command(envelope: Envelope) -> Command:
         topic.channel or "twin",
         envelope.headers,
     )
-
-
-def text_header(headers: Mapping[str, object], name: str) -> str | None:
-    """A header that is text, or None; raise `InvalidHeader` if it is something else."""
-    value = headers.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidHeader(f"the header {name!r} is not a string.")
 
 
 def number_header(headers: Mapping[str, object], name: str) -> int | None:
