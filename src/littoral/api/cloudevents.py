@@ -39,7 +39,6 @@ from littoral.twin.protocol import (
 )
 
 STRUCTURED = "application/cloudevents+json"
-BATCH = "application/cloudevents-batch"
 
 _DATA_TYPES = frozenset(("", "application/json", MEDIA_TYPE))
 _REQUIRED = ("id", "source", "specversion", "type")

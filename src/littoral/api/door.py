@@ -95,7 +95,12 @@ class Door:
             **document_routes(parts.node.version),
         }
         self._sockets = SocketRoutes(
-            parts, self._authenticator, self._commands, self._feeds, self.new_id
+            parts,
+            self._authenticator,
+            self._cross_origin,
+            self._commands,
+            self._feeds,
+            self.new_id,
         )
         self._requests = 0
         self._failures = 0
@@ -147,6 +152,7 @@ class Door:
             request = Request(scope, receive)
             more |= self._cross_origin.headers(request)
             request.correlation_id = more["correlation-id"] = self._correlation_id(request)
+            self._cross_origin.check(request)
             answer = self._cross_origin.preflight(request) or await self._dispatch(request)
             if isinstance(answer, Stream):
                 await self._stream(request, answer, send, more)
@@ -203,7 +209,8 @@ class Door:
                 )
             case _:
                 raise RouteMissing(
-                    "there is nothing at this address.", hint="Twins are below /api/2/things."
+                    "there is nothing at this address.",
+                    hint="Twins are below /api/2/things; /docs shows every address.",
                 )
 
     def _correlation_id(self, request: Request) -> str:

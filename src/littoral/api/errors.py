@@ -72,18 +72,6 @@ class InvalidAckRequest(LittoralError):
     code = "acknowledgement:request.parsing.failed"
 
 
-class InvalidCondition(LittoralError):
-    """A condition is not RQL."""
-
-    code = "things:condition.invalid"
-
-
-class HeadersConflict(LittoralError):
-    """More than one of put-metadata, get-metadata and delete-metadata came with one command."""
-
-    code = "things:metadata.headersconflict"
-
-
 class InvalidPolicyView(LittoralError):
     """``policy-view`` is neither original nor resolved."""
 
@@ -134,6 +122,12 @@ class MessageNotAllowed(Forbidden):
     """The caller may not send messages to this thing."""
 
     code = "messages:send.notallowed"
+
+
+class OriginRefused(Forbidden):
+    """A browser asks for a page of an origin that the node was not told of."""
+
+    code = "littoral.origin.refused"
 
 
 class InternalError(LittoralError):

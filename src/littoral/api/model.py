@@ -84,9 +84,6 @@ IDS_MAX = 200
 PAGES_MAX = 1_000
 """Items in one page of a listing of Littoral's own API."""
 
-PAGE_DEFAULT = 25
-"""Things in one answer, if the caller does not say. Source: Ditto."""
-
 COUNT_CHUNK = 1_000
 """Things counted before others have their turn."""
 

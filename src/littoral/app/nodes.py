@@ -19,6 +19,9 @@ from littoral.node import Node, NodeConfig
 from littoral.registry import DEVELOPMENT_POLICY, generate_admin, seed_development
 from littoral.twin import Caller
 
+SITE_NAME = "site"
+"""The name of a site that nobody named: two ends of one link may not have the same."""
+
 DEVELOPMENT_WARNING = """\
 WARNING: development identities are on. Their passwords are in every manual:
   users    ditto / ditto (nginx:ditto)      devops / foobar (administrator)
@@ -94,12 +97,16 @@ def _named_by_enrolment(
     config: NodeConfig, settings: list[Setting]
 ) -> tuple[NodeConfig, list[Setting]]:
     """An enrolled site keeps the name of its token, so that it starts again without being told."""
-    identity = link.identity_of(Path(config.data_dir)).load()
-    if identity is None or not any(s.name == "name" and s.source == "default" for s in settings):
+    if not any(s.name == "name" and s.source == "default" for s in settings):
         return config, settings
-    named = Setting("name", str(identity.site), "enrolment")
+    identity = link.identity_of(Path(config.data_dir)).load()
+    named = (
+        Setting("name", SITE_NAME, "default")
+        if identity is None
+        else Setting("name", str(identity.site), "enrolment")
+    )
     return (
-        msgspec.structs.replace(config, name=str(identity.site)),
+        msgspec.structs.replace(config, name=named.value),
         [named if s.name == "name" else s for s in settings],
     )
 
@@ -122,7 +129,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     }[command]
     parser = argparse.ArgumentParser(prog=f"littoral {command}", description=about)
     add = parser.add_argument
-    add("--name", help="the node's name (default: cloud; a site is named by its token)")
+    add("--name", help="the node's name (default: cloud; a site's: that of its token, or site)")
     add("--data-dir", help="where everything of the node is kept (default: data)")
     add("--http", metavar="HOST:PORT", help="the HTTP door (default: 127.0.0.1:8080)")
     add("--mqtt", metavar="HOST:PORT", help="the MQTT door (default: 127.0.0.1:1883)")
@@ -170,7 +177,8 @@ def _seed(node: Node, first: list[str], *, dev: bool) -> None:
 
 def _cloud_of(node: Node) -> str:
     if node.uplink is None:
-        return "none   (littoral edge --token TOKEN links this site to one)"
+        name = node.config.name
+        return f"none   (littoral token create {name}, said to a cloud, makes what links it)"
     identity = link.identity_of(Path(node.config.data_dir)).load()
     known = "" if identity is None else identity.url
     return node.config.link.url or known or "where the token says"
@@ -179,7 +187,7 @@ def _cloud_of(node: Node) -> str:
 def _banner(node: Node, at: Addresses, first: list[str], *, dev: bool) -> str:
     lines = [
         f"littoral {__version__}: the {node.config.role} node {node.config.name!r} is ready.",
-        f"  HTTP   http://{at.http}   (API 2 at /api/2, WebSocket at /ws/2, /health, /metrics)",
+        f"  HTTP   http://{at.http}   (/docs in a browser, API 2 at /api/2, WebSocket at /ws/2)",
         f"  MQTT   mqtt://{at.mqtt}",
     ]
     if at.link:

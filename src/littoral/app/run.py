@@ -12,6 +12,7 @@ from pathlib import Path
 
 from littoral.app import link
 from littoral.app.http import HttpServer
+from littoral.app.news import tell_of_link
 from littoral.app.world import SystemClock, SystemEntropy, address_of, bind, listen
 from littoral.edge import Enrolment, EnrolmentToken, Listener
 from littoral.functions.adapters.process import ProcessRunner
@@ -99,7 +100,10 @@ async def serve(
             await node.log.wait()
         _settle_memory()
         async with asyncio.TaskGroup() as tasks:
-            background = tasks.create_task(node.run(), name="node")
+            background = [tasks.create_task(node.run(), name="node")]
+            if node.uplink is not None:
+                news = tell_of_link(node.uplink.statistics)
+                background.append(tasks.create_task(news, name="news"))
             serving = tasks.create_task(http.run(), name="http")
             server = await listen(mqtt_socket, node.mqtt.protocol_factory, backlog=MQTT_BACKLOG)
             await http.wait_listening()
@@ -118,7 +122,8 @@ async def serve(
                 async with asyncio.timeout(STOP_S_MAX):
                     await node.close_doors()
             http.stop()
-            background.cancel()
+            for task in background:
+                task.cancel()
             serving.cancel()
     finally:
         hasher.close()

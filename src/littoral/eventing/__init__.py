@@ -40,16 +40,11 @@ from littoral.eventing.live import LiveAttachment, LiveChannel
 from littoral.eventing.mailbox import KEPT_BEYOND, Mailbox
 from littoral.eventing.model import (
     ACK_LABELS_MAX,
-    ACK_TIMEOUT_S_MAX,
     ACKS_PENDING_MAX,
     BUILT_IN_ACKS,
-    FEED_BYTES_MAX,
-    FEED_ITEMS_MAX,
     LIVE_RESPONSE,
     LIVE_TIMEOUT_S,
-    LIVE_TIMEOUT_S_MAX,
     MAILBOX_BYTES_MAX,
-    MAILBOX_MESSAGES_MAX,
     MAILBOX_PER_THING_MAX,
     MAILBOX_TTL_S_MAX,
     MESSAGE_TIMEOUT_S,
@@ -57,7 +52,6 @@ from littoral.eventing.model import (
     MESSAGES_PENDING_MAX,
     MESSAGES_PER_THING_MAX,
     SEARCH_PERSISTED,
-    SUBJECT_CHARS_MAX,
     TWIN_PERSISTED,
     WEAK_ACK,
     Ack,
@@ -75,24 +69,20 @@ from littoral.eventing.model import (
     Reply,
     RouterStatistics,
     SignalContext,
+    SignalKind,
 )
-from littoral.eventing.ports import CommittedRecords, LiveReceiver, MailLog, Receiver, RecordSink
-from littoral.eventing.queue import BoundedQueue, Taken, record_bytes, record_queue
+from littoral.eventing.ports import LiveReceiver, Receiver
+from littoral.eventing.queue import BoundedQueue, Taken, record_bytes
 from littoral.eventing.router import Router, Subscription
 
 __all__ = [
     "ACKS_PENDING_MAX",
     "ACK_LABELS_MAX",
-    "ACK_TIMEOUT_S_MAX",
     "BUILT_IN_ACKS",
-    "FEED_BYTES_MAX",
-    "FEED_ITEMS_MAX",
     "KEPT_BEYOND",
     "LIVE_RESPONSE",
     "LIVE_TIMEOUT_S",
-    "LIVE_TIMEOUT_S_MAX",
     "MAILBOX_BYTES_MAX",
-    "MAILBOX_MESSAGES_MAX",
     "MAILBOX_PER_THING_MAX",
     "MAILBOX_TTL_S_MAX",
     "MESSAGES_PENDING_MAX",
@@ -100,7 +90,6 @@ __all__ = [
     "MESSAGE_TIMEOUT_S",
     "MESSAGE_TIMEOUT_S_MAX",
     "SEARCH_PERSISTED",
-    "SUBJECT_CHARS_MAX",
     "TWIN_PERSISTED",
     "WEAK_ACK",
     "Ack",
@@ -114,7 +103,6 @@ __all__ = [
     "Acknowledgements",
     "Attachment",
     "BoundedQueue",
-    "CommittedRecords",
     "Declaration",
     "Direction",
     "DuplicateCorrelation",
@@ -134,7 +122,6 @@ __all__ = [
     "LiveSignal",
     "LiveStatistics",
     "Mail",
-    "MailLog",
     "MailMissing",
     "Mailbox",
     "MailboxFull",
@@ -143,11 +130,11 @@ __all__ = [
     "MessageTimeout",
     "MessageTooLarge",
     "Receiver",
-    "RecordSink",
     "Reply",
     "Router",
     "RouterStatistics",
     "SignalContext",
+    "SignalKind",
     "Subscription",
     "Taken",
     "TooManyMessages",
@@ -155,5 +142,4 @@ __all__ = [
     "combined_document",
     "combined_status",
     "record_bytes",
-    "record_queue",
 ]

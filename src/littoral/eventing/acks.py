@@ -24,6 +24,7 @@ from littoral.eventing.model import (
     WEAK_ACK,
     Ack,
     AckStatistics,
+    SignalKind,
 )
 from littoral.kernel.errors import Unavailable
 from littoral.twin.statuses import problem, status_of
@@ -60,13 +61,18 @@ def combined_document(acks: Acks) -> dict[str, object]:
 class Declaration:
     """Labels that one owner may acknowledge with. Made by `Acknowledgements.declare`."""
 
-    __slots__ = ("_forget", "closed", "labels", "owner")
+    __slots__ = ("_forget", "closed", "hears", "labels", "owner")
 
     def __init__(
-        self, owner: object, labels: frozenset[str], forget: Callable[["Declaration"], None]
+        self,
+        owner: object,
+        labels: frozenset[str],
+        forget: Callable[["Declaration"], None],
+        hears: Callable[[SignalKind], bool],
     ) -> None:
         self.owner = owner
         self.labels = labels
+        self.hears = hears
         self.closed = False
         self._forget = forget
 
@@ -190,12 +196,20 @@ class Acknowledgements:
 
     # -- who may give them --------------------------------------------------------------------
 
-    def declare(self, owner: object, labels: Iterable[str]) -> Declaration:
+    def declare(
+        self,
+        owner: object,
+        labels: Iterable[str],
+        *,
+        hears: Callable[[SignalKind], bool] = lambda _: True,
+    ) -> Declaration:
         """Let ``owner`` give these acknowledgements, all or none of them.
 
         Args:
             owner: compared by equality: members of one group, declaring the same, are one owner.
             labels: more than it may have declared before; each declaration is closed by itself.
+            hears: whether the owner has signals of a kind sent to it now. For what it does not
+                hear it is answered for at once.
 
         Raises:
             AckLabelNotUnique, AckLabelForbidden, InvalidAckLabel, TooManyMessages.
@@ -212,7 +226,7 @@ class Acknowledgements:
                     f"the acknowledgement {label!r} is declared by another subscriber.",
                     hint="Choose another label, or close the other subscriber.",
                 )
-        declaration = Declaration(owner, wanted, self._undeclare)
+        declaration = Declaration(owner, wanted, self._undeclare, hears)
         for label in wanted:
             self._declared[label] = (*self._declared.get(label, ()), declaration)
         return declaration
@@ -237,7 +251,13 @@ class Acknowledgements:
     # -- who waits for them -------------------------------------------------------------------
 
     def expect(
-        self, entity_id: str, correlation_id: str, labels: Iterable[str], timeout_s: float
+        self,
+        entity_id: str,
+        correlation_id: str,
+        labels: Iterable[str],
+        timeout_s: float,
+        *,
+        kind: SignalKind | None = None,
     ) -> AckAggregate:
         """Wait for ``labels`` of the signal; call it before the signal can reach anybody.
 
@@ -247,6 +267,7 @@ class Acknowledgements:
             labels: built-in ones too, for whoever calls `acknowledge` for them. A label that
                 nobody has declared is waited for all the same: its owner may be about to come.
             timeout_s: after it what is missing counts as 408.
+            kind: what the signal is; None if it reaches nobody but whom it is handed to.
 
         Raises:
             DuplicateCorrelation, InvalidAckLabel, AckCorrelationMissing, TooManyMessages.
@@ -270,7 +291,17 @@ class Acknowledgements:
         aggregate = self._pending[key] = AckAggregate(key, wanted, self._forget)
         aggregate.start(min(timeout_s, ACK_TIMEOUT_S_MAX), self._expire)
         self._expected += 1
+        if kind is not None:
+            self._answer_for_the_deaf(aggregate, kind)
         return aggregate
+
+    def _answer_for_the_deaf(self, aggregate: AckAggregate, kind: SignalKind) -> None:
+        """Give weakly what is declared by those only who do not have such signals sent to them."""
+        for label in aggregate.labels:
+            declared = self._declared.get(label, ())
+            if declared and not any(one.hears(kind) for one in declared):
+                aggregate.put(label, Ack(200, headers={WEAK_ACK: True}))
+                self._weak += 1
 
     def acknowledge(self, entity_id: str, correlation_id: str, label: str, ack: Ack) -> bool:
         """Give an acknowledgement without asking whose it is: the node's own, and links'.

@@ -239,11 +239,6 @@ class Ack:
     """JSON; `ABSENT` if there is none."""
     headers: Mapping[str, object] = field(default_factory=dict)
 
-    @property
-    def is_weak(self) -> bool:
-        """Whether the node gave it for a subscriber that had filtered the signal out."""
-        return self.headers.get(WEAK_ACK) in {True, "true"}
-
     def document(self) -> dict[str, object]:
         """As it stands in an aggregated answer."""
         members: dict[str, object] = {"status": self.status}
@@ -304,6 +299,16 @@ class MailboxStatistics:
     cancelled: int
     refused: int
     """Messages for which there was no room."""
+
+
+class SignalKind(StrEnum):
+    """What reaches subscribers and may ask them for acknowledgements."""
+
+    EVENT = "event"
+    """Of a twin."""
+    MESSAGE = "message"
+    LIVE_COMMAND = "live-command"
+    LIVE_EVENT = "live-event"
 
 
 class LiveKind(StrEnum):

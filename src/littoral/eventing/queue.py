@@ -101,10 +101,3 @@ class BoundedQueue(Generic[Item]):
 def record_bytes(record: Record) -> int:
     """About how much memory a record holds."""
     return len(record.value) + _RECORD_OVERHEAD
-
-
-def record_queue(
-    *, items_max: int = FEED_ITEMS_MAX, bytes_max: int = FEED_BYTES_MAX
-) -> BoundedQueue[Record]:
-    """A queue for `Router.subscribe(queue.put, ...)`."""
-    return BoundedQueue(record_bytes, items_max=items_max, bytes_max=bytes_max)

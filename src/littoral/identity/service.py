@@ -36,8 +36,6 @@ from littoral.kernel.time import Clock, Entropy
 from littoral.registry import Registry, RegistryChange
 from littoral.rql import InvalidExpression, Query, lookup_in, matches, parse
 
-_NOBODY = Proofs()
-
 
 class Identities:
     """Everybody who may ask this node for something."""

@@ -10,7 +10,6 @@ from littoral.kernel.errors import InvalidKey, InvalidPointer
 from littoral.kernel.limits import JSON_DEPTH_MAX, PATH_CHARS_MAX
 
 Pointer = NewType("Pointer", str)
-ROOT = Pointer("/")
 
 
 def parse(text: str) -> tuple[str, ...]:

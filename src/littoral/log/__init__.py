@@ -22,10 +22,7 @@ from littoral.log.errors import (
 from littoral.log.model import (
     BATCH_RECORDS_MAX,
     DEFAULT_RETENTION,
-    LEDGER_KIND,
-    PAGE_RECORDS_MAX,
     REPLAY_RECORDS_MAX,
-    VALUE_BYTES_MAX,
     Batch,
     Budget,
     ClassUsage,
@@ -46,10 +43,7 @@ from littoral.log.service import Log
 __all__ = [
     "BATCH_RECORDS_MAX",
     "DEFAULT_RETENTION",
-    "LEDGER_KIND",
-    "PAGE_RECORDS_MAX",
     "REPLAY_RECORDS_MAX",
-    "VALUE_BYTES_MAX",
     "Batch",
     "Budget",
     "ClassUsage",

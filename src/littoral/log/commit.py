@@ -142,13 +142,6 @@ class GroupCommit:
             raise self._refusal
         await self._waiters.durable(seq)
 
-    async def wait_beyond(self, seq: int) -> None:
-        """Return when a record after ``seq`` is committed; no polling."""
-        while self.committed <= seq:
-            if isinstance(self._refusal, LogBroken | LogClosed):
-                raise self._refusal
-            await self._waiters.next_commit()
-
     def before_close(self, hook: Callable[[], None]) -> None:
         """Call ``hook`` whenever a batch is about to be handed over; it may `put`, not `append`."""
         self._before_close.append(hook)
@@ -315,7 +308,6 @@ class GroupCommit:
         for pending in void:
             self._call(pending.callbacks, error)
         if isinstance(error, LogBroken):
-            self._waiters.wake()
             for hook in self._on_broken:
                 self._call_one(hook, error)
 

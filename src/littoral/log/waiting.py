@@ -10,11 +10,10 @@ _VOID_MAX = 64
 
 
 class Waiters:
-    """Futures by seq, futures for any commit, and the seqs whose commit failed."""
+    """Futures by seq, and the seqs whose commit failed."""
 
     def __init__(self) -> None:
         self._by_seq: list[tuple[int, asyncio.Future[None]]] = []
-        self._any: list[asyncio.Future[None]] = []
         self._void: list[tuple[int, int, LittoralError]] = []
 
     def failure(self, seq: int) -> LittoralError | None:
@@ -42,14 +41,8 @@ class Waiters:
         on_commit(settle)
         await future
 
-    async def next_commit(self) -> None:
-        """Return after the next commit that brought records, or when the log breaks or closes."""
-        future = asyncio.get_running_loop().create_future()
-        self._any.append(future)
-        await future
-
     def committed(self, seq: int) -> None:
-        """Wake those who wait for ``seq`` or less, and those who wait for anything."""
+        """Wake those who wait for ``seq`` or less."""
         if self._by_seq:
             waiting, self._by_seq = self._by_seq, []
             for wanted, future in waiting:
@@ -57,14 +50,6 @@ class Waiters:
                     _settle(future, None)
                 else:
                     self._by_seq.append((wanted, future))
-        self.wake()
-
-    def wake(self) -> None:
-        """Let those who wait for anything look again."""
-        if self._any:
-            waiting, self._any = self._any, []
-            for future in waiting:
-                _settle(future, None)
 
     def failed(self, first: int, last: int, error: LittoralError) -> None:
         """Tell those who wait for the void range; remember it."""
@@ -78,7 +63,6 @@ class Waiters:
     def close(self, error: LittoralError) -> None:
         """Nobody will be woken again: tell everybody."""
         self.failed(1, 0, error)
-        self.wake()
 
 
 def _settle(future: "asyncio.Future[None]", error: LittoralError | None) -> None:

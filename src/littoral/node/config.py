@@ -5,7 +5,6 @@ from typing import Literal
 import msgspec
 
 MIB = 1024 * 1024
-_DAY_S = 86_400
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +31,7 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     listen: str = "127.0.0.1:8080"
     cors_origins: tuple[str, ...] = ()
-    """Origins (``https://host:port``) whose pages browsers let read the API; ``*`` is any."""
+    """Origins (``https://host:port``) whose pages may use the API in a browser; ``*`` is any."""
 
 
 class LinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ Invariant: pure; no clock, no I/O, and the order of a policy's entries changes n
 
 from littoral.policy.core.effective import Shows, imported_by, resolve, roots_of
 from littoral.policy.core.enforcer import Enforcer, compile  # noqa: A004  # read as policy.compile
-from littoral.policy.core.parse import check_label, load_policy, own_policy, parse_policy
+from littoral.policy.core.parse import load_policy, own_policy, parse_policy
 from littoral.policy.core.parse_entry import announcement_of
 from littoral.policy.errors import (
     EntryLockedOut,
@@ -82,7 +82,6 @@ __all__ = [
     "Subject",
     "TooManyImports",
     "announcement_of",
-    "check_label",
     "compile",
     "covers",
     "imported_by",

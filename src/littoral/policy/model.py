@@ -227,13 +227,6 @@ class Effective:
             if namespace is None or one.entry.applies_to(namespace)
         )
 
-    def next_expiry(self) -> int | None:
-        """When the next of its subjects leaves."""
-        return min(
-            (s.expires_ms for e in self.entries for s in e.entry.subjects if s.expires_ms),
-            default=None,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:

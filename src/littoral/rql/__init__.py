@@ -8,13 +8,12 @@ Invariant: pure; no clock, no I/O; a query is a value that nobody changes.
 """
 
 from littoral.rql.errors import InvalidExpression, InvalidOption
-from littoral.rql.geo import EARTH_RADIUS_M, in_box, in_distance, metres_between
+from littoral.rql.geo import EARTH_RADIUS_M, in_box, in_distance
 from littoral.rql.memory import Lookup, either, lookup_in, matches, split, values_at
 from littoral.rql.model import (
     EXPRESSION_CHARS_MAX,
     EXPRESSION_DEPTH_MAX,
     PAGE_SIZE_DEFAULT,
-    PAGE_SIZE_MAX,
     And,
     Compare,
     Empty,
@@ -45,7 +44,6 @@ __all__ = [
     "EXPRESSION_CHARS_MAX",
     "EXPRESSION_DEPTH_MAX",
     "PAGE_SIZE_DEFAULT",
-    "PAGE_SIZE_MAX",
     "And",
     "Compare",
     "Empty",
@@ -74,7 +72,6 @@ __all__ = [
     "like",
     "lookup_in",
     "matches",
-    "metres_between",
     "named",
     "parse",
     "parse_options",

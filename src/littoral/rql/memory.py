@@ -29,7 +29,7 @@ from littoral.rql.model import (
 )
 from littoral.rql.patterns import fold, like
 
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 Lookup = Callable[[str], "tuple[object, ...]"]
 """All values at a property; none if it is missing, several if arrays were walked through."""

@@ -22,10 +22,6 @@ class Survival(Enum):
     """Drawn write by write, and sector by sector."""
 
 
-class PowerCut(Exception):  # it is named for the fact
-    """The power went during this operation; nothing on this disk works until it is back."""
-
-
 class DiskFull(Exception):
     """The write would take more room than the disk has; nothing was written."""
 

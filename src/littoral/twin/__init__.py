@@ -7,10 +7,16 @@ Invariant: a policy is enforced here, for reads as for writes, and nowhere else.
 Invariant: no command returns before what it did is durable; a `DeviceDoor` leaves that to its caller.
 """
 
-from littoral.twin.core.state import SILENT_KINDS
 from littoral.twin.devices import DeviceDoor
-from littoral.twin.entities import KEPT_HEADER, Adoption, Telling, etag_of
+from littoral.twin.entities import Adoption, Telling, etag_of
 from littoral.twin.errors import NotFound, PolicyIdNotSettable, ThingIdNotSettable
+from littoral.twin.headers import (
+    conditions_of,
+    flag_header,
+    parse_condition,
+    query_header,
+    text_header,
+)
 from littoral.twin.model import (
     NO_CONDITIONS,
     Caller,
@@ -28,9 +34,7 @@ from littoral.twin.things import Standing, Standings, Step
 from littoral.twin.watching import Change, action_of
 
 __all__ = [
-    "KEPT_HEADER",
     "NO_CONDITIONS",
-    "SILENT_KINDS",
     "Adoption",
     "Caller",
     "Change",
@@ -54,6 +58,11 @@ __all__ = [
     "Twins",
     "View",
     "action_of",
+    "conditions_of",
     "etag_of",
+    "flag_header",
+    "parse_condition",
     "policy_methods",
+    "query_header",
+    "text_header",
 ]

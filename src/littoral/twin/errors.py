@@ -196,3 +196,15 @@ class TooManyHops(LittoralError):
 
     code = "littoral.function.loop"
     kind = Kind.LIMIT
+
+
+class InvalidCondition(LittoralError):
+    """A condition is not RQL."""
+
+    code = "things:condition.invalid"
+
+
+class HeadersConflict(LittoralError):
+    """More than one of put-metadata, get-metadata and delete-metadata came with one command."""
+
+    code = "things:metadata.headersconflict"

@@ -53,6 +53,9 @@ REFOLD_RECORDS_MAX = 50_000
 MODIFICATIONS_WAITING_MAX = 4096
 """Changes of one thing that wait for their commit; more are refused."""
 
+METADATA_MAX = 100
+"""Pointers in one metadata header."""
+
 METADATA_BYTES_MAX = 6 * 1024
 """Pointers and values of metadata that one command puts or deletes."""
 

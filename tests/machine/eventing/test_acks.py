@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from littoral.eventing import (
+    WEAK_ACK,
     Ack,
     AckLabelNotDeclared,
     AckLabelNotUnique,
@@ -147,7 +148,7 @@ class AckMachine(RuleBasedStateMachine):
                 case "late":
                     assert ack.status == 408
                 case None:
-                    assert ack.is_weak and ack.status == 200
+                    assert ack.headers[WEAK_ACK] is True and ack.status == 200
                 case mine:
                     assert ack is mine
         statuses = [ack.status for ack in found.values()]

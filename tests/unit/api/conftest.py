@@ -186,10 +186,10 @@ class Node:
             gone.set()
 
     @contextlib.asynccontextmanager
-    async def socket(self, *, user=DITTO, path="/ws/2", extensions=None):
+    async def socket(self, *, user=DITTO, path="/ws/2", headers=(), extensions=None):
         """A WebSocket session that is open."""
         socket = Socket()
-        scope = self.scope("websocket", path, user, (), extensions=extensions or {})
+        scope = self.scope("websocket", path, user, headers, extensions=extensions or {})
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.door(scope, socket.receive, socket.send))
             yield socket
@@ -213,7 +213,7 @@ NOWHERE = {400, 401, 404, 405, 408, 414, 431}
 
 def check_documented(method, path, status, media_type):
     """Every answer of every test of the API is one that the OpenAPI document has."""
-    bare = path.partition("?")[0].rstrip("/")
+    bare = path.partition("?")[0].rstrip("/") or "/"
     method = {"HEAD": "GET"}.get(method, method).lower()
     item = next((item for pattern, item in _operations() if pattern.fullmatch(bare)), {})
     if method == "options":

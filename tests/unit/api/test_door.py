@@ -89,7 +89,7 @@ def test_metrics_are_public_where_the_node_says_so(on_node):
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        ("/", 404, "littoral.route.missing"),
+        ("/docz", 404, "littoral.route.missing"),
         ("/api/2", 404, "littoral.route.missing"),
         ("/api/1/things", 404, "api.version.notsupported"),
         ("/api/littoral/v1/nothing", 404, "littoral.route.missing"),

@@ -32,3 +32,8 @@ def test_a_name_that_is_given_is_taken(enrolled: str) -> None:
 
 def test_only_sites_are_named_by_an_enrolment(enrolled: str) -> None:
     assert name_of("up", "--data-dir", enrolled) == ("cloud", "default")
+
+
+def test_a_site_that_nobody_named_has_not_the_name_of_a_cloud(tmp_path: Path) -> None:
+    assert name_of("edge", "--data-dir", str(tmp_path)) == ("site", "default")
+    assert name_of("up", "--data-dir", str(tmp_path)) == ("cloud", "default")

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from littoral.eventing import BoundedQueue, Router, record_queue
+from littoral.eventing import BoundedQueue, Router, record_bytes
 
 
 def test_a_full_queue_drops_its_oldest_and_says_how_many(world):
@@ -68,7 +68,7 @@ def test_a_heartbeat_loses_nothing(world):
 
 def test_a_slow_reader_of_the_router_loses_the_oldest_records_only(log, record, world):
     async def main():
-        queue = record_queue(items_max=2)
+        queue = BoundedQueue(record_bytes, items_max=2)
         Router(log).subscribe(queue.put, entity="thing:a:b")
         for seq in range(1, 6):
             log.commit(record(seq))

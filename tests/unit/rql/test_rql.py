@@ -341,3 +341,19 @@ def test_an_area_that_is_none_is_refused_at_its_place(text, at):
 def test_areas_are_values():
     assert parse("withinbox(a,0,1,2,3)", extended=True) == WithinBox("a", 0.0, 1.0, 2.0, 3.0)
     assert parse("withindistance(a,0,1,2)", extended=True) == WithinDistance("a", 0.0, 1.0, 2.0)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("gt(a,5)", "1" * 100_000 + "x"),
+        (f'like(a,"*{"a" * 4000}b*")', "a" * 100_000),
+        (f'like(a,"*{"a?" * 2000}b*")', "a" * 100_000),
+        (f'ilike(a,"{"*a" * 2000}*b*")', "a" * 100_000),
+    ],
+    ids=["almost a number", "almost a text", "with question marks", "with stars"],
+)
+def test_a_value_that_almost_fits_keeps_nobody_busy(expression, text):
+    """A device writes the one, a caller the other: together they must not stop a node."""
+    assert not matches(parse(expression), lookup_in({"a": text}))

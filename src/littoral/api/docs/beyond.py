@@ -132,3 +132,7 @@ def _documents() -> Iterator[Operation]:
         {200: Reply("Text", ("text/html",), ("etag", "content-security-policy")), 304: unchanged},
         ("if-none-match",), refusals=OPEN_REFUSALS, open=True,
     )  # fmt: skip
+    yield Operation(
+        "GET", "/", "Documents", "The way to the page",
+        {302: Reply(headers=("location",), title="It is at /docs.")}, (), refusals=OPEN_REFUSALS, open=True,
+    )  # fmt: skip

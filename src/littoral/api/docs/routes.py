@@ -1,4 +1,4 @@
-"""GET /openapi.json, /asyncapi.json and /docs: open to anybody, made when first asked for."""
+"""GET /openapi.json, /asyncapi.json and /docs, made when first asked for, and / on the way there."""
 
 import hashlib
 from importlib import import_module, resources
@@ -25,7 +25,20 @@ _PAGE_HEADERS = {
 
 def document_routes(version: str) -> dict[str, OpenRoutes]:
     """Root to what answers there."""
-    return {name: _Document(name, version) for name in DOCUMENTS}
+    documents: dict[str, OpenRoutes] = {name: _Document(name, version) for name in DOCUMENTS}
+    return {**documents, "": _Root()}
+
+
+class _Root:
+    """``/``: where a person comes who has the address of the node and a browser."""
+
+    async def handle(self, request: Request, rest: tuple[str, ...]) -> Answer:
+        """Send to the page. Relative, so that a proxy may put a path before it."""
+        if rest:
+            raise RouteMissing("there is nothing at this address.", hint="See /docs.")
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed(request.method, ("GET",))
+        return Answer(302, b"", {"location": "docs"})
 
 
 class _Document:

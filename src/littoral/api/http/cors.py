@@ -1,17 +1,20 @@
-"""Pages of other origins, such as Ditto's explorer: which of them a browser lets read the API.
+"""Pages of other origins, such as Ditto's explorer: which of them may read the API, or change things.
 
-Spec: Fetch, CORS protocol. Credentials travel as an Authorization header, which a browser sends to
-another origin only after it has asked; cookies are not used.
+Spec: Fetch, CORS protocol; HTML, Origin. A browser asks before it lets a page of another origin send
+an Authorization header, or read an answer. A password that it remembers it adds by itself to whatever
+a page asks for, and a WebSocket is opened without a question: those are refused here.
 """
 
 from collections.abc import Mapping
 
+from littoral.api.errors import OriginRefused
 from littoral.api.http.answers import Answer
 from littoral.api.http.request import Request
 
 MAX_AGE_S = 24 * 60 * 60
 """How long a browser may remember that it was allowed to ask. Source: the longest that one takes."""
 
+_READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _METHODS = "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS"
 _EXPOSED = (
     "correlation-id, channel, ditto-metadata, etag, historical-headers, link, "
@@ -22,7 +25,7 @@ _HEADERS_CHARS_MAX = 2048
 
 
 class CrossOrigin:
-    """Tells browsers which origins may read answers; without any it says nothing at all."""
+    """Tells browsers which origins may read answers, and believes none but those of the rest."""
 
     def __init__(self, origins: frozenset[str]) -> None:
         """``origins`` are ``https://host[:port]``; ``*`` is any."""
@@ -41,6 +44,24 @@ class CrossOrigin:
             "access-control-expose-headers": _EXPOSED,
             "vary": "origin",
         }
+
+    def check(self, request: Request, *, is_socket: bool = False) -> None:
+        """Raise `OriginRefused` if a page of another origin makes somebody's browser change things.
+
+        Only browsers send ``Origin``. Behind a proxy that renames the host they say themselves
+        (``Sec-Fetch-Site``) whether the page is the node's own.
+        """
+        origin = request.headers.get("origin")
+        if origin is None or (request.method in _READING and not is_socket):
+            return
+        own = request.headers.get("sec-fetch-site") == "same-origin" or origin.partition("://")[
+            2
+        ] == request.headers.get("host")
+        if not own and not {origin, "*"} & self._origins:
+            raise OriginRefused(
+                f"a page of {origin[:100]!r} may only read here.",
+                hint="The node's operator names origins that may do more under http.cors_origins.",
+            )
 
     def preflight(self, request: Request) -> Answer | None:
         """The answer to a browser's question whether it may ask; None if it is no such question."""

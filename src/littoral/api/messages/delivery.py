@@ -23,6 +23,7 @@ from littoral.eventing import (
     MessageTimeout,
     Receiver,
     Reply,
+    SignalKind,
     combined_document,
     combined_status,
 )
@@ -159,7 +160,11 @@ class MessageDesk:
         # A message that nobody answered in time is yet to be stored.
         timeout_s = headers.timeout_s + (STORE_S if sending.keep_s is not None else 0.0)
         with self._acks.expect(
-            message.thing_id, message.correlation_id, labels, timeout_s
+            message.thing_id,
+            message.correlation_id,
+            labels,
+            timeout_s,
+            kind=SignalKind.MESSAGE,
         ) as expected:
             if message.response_required or sending.keep_s is not None:
                 # A message that is kept goes on being kept, whatever has come by then.

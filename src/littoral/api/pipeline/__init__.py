@@ -14,7 +14,6 @@ from littoral.api.pipeline.results import Result
 from littoral.api.pipeline.signals import (
     SignalHeaders,
     headers_of,
-    parse_condition,
     parse_headers,
     parse_labels,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "headers_of",
     "id_for",
     "json_value",
-    "parse_condition",
     "parse_headers",
     "parse_labels",
 ]

@@ -23,6 +23,7 @@ from littoral.eventing import (
     Ack,
     AckAggregate,
     SignalContext,
+    SignalKind,
     combined_document,
     combined_status,
 )
@@ -234,8 +235,9 @@ class Commands:
     ) -> Result:
         """Do a command whose sender waits for more than the twin."""
         labels = headers.requested_acks
+        kind = SignalKind.EVENT if command.group == "things" else None
         with self._acks.expect(
-            command.entity_id, headers.correlation_id, labels, headers.timeout_s
+            command.entity_id, headers.correlation_id, labels, headers.timeout_s, kind=kind
         ) as expected:
             pending = self.begin(caller, command, headers)
             acks = await expected_beside(expected, self._persisted(expected, pending))

@@ -15,6 +15,7 @@ from littoral.eventing import (
     LiveKind,
     LiveResponse,
     LiveSignal,
+    SignalKind,
     combined_document,
     combined_status,
 )
@@ -95,7 +96,11 @@ class LiveCommands:
     ) -> Result:
         labels, timeout_s = headers.requested_acks, headers.timeout_s
         with self._acks.expect(
-            command.entity_id, headers.correlation_id, labels, timeout_s
+            command.entity_id,
+            headers.correlation_id,
+            labels,
+            timeout_s,
+            kind=SignalKind.LIVE_COMMAND,
         ) as expected:
             if LIVE_RESPONSE not in labels:
                 self._live.publish(signal)

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 from littoral.api.parts import ApiParts
 from littoral.api.pipeline.signals import SignalHeaders
-from littoral.eventing import Ack, EventNotAllowed, LiveKind, LiveReceiver, LiveSignal
+from littoral.eventing import (
+    Ack,
+    EventNotAllowed,
+    LiveKind,
+    LiveReceiver,
+    LiveSignal,
+    SignalKind,
+)
 from littoral.kernel.errors import Kind, LittoralError
 from littoral.twin import Caller
 from littoral.twin.protocol import Envelope, check_path
@@ -59,7 +66,11 @@ class LiveEvents:
             self._live.publish(signal, source=source)
             return {}
         with self._acks.expect(
-            thing_id, headers.correlation_id, signal.requested_acks, headers.timeout_s
+            thing_id,
+            headers.correlation_id,
+            signal.requested_acks,
+            headers.timeout_s,
+            kind=SignalKind.LIVE_EVENT,
         ) as expected:
             self._live.publish(signal, source=source)
             return await expected.result()

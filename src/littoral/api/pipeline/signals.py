@@ -13,10 +13,8 @@ import msgspec
 
 from littoral import rql
 from littoral.api.errors import (
-    HeadersConflict,
     InvalidAckRequest,
     InvalidCommandHeader,
-    InvalidCondition,
     InvalidPolicyView,
 )
 from littoral.api.http import QUERY_OR_HEADER, Request, parse_timeout
@@ -32,10 +30,14 @@ from littoral.eventing import (
 from littoral.kernel import json
 from littoral.kernel import time as instants
 from littoral.kernel.errors import InvalidHeader, InvalidJson
-from littoral.twin import NO_CONDITIONS, Conditions, IfEqual, MetadataPut
-
-METADATA_MAX = 100
-"""Pointers in one metadata header."""
+from littoral.twin import (
+    NO_CONDITIONS,
+    Conditions,
+    conditions_of,
+    flag_header,
+    query_header,
+    text_header,
+)
 
 _CACHED_CHARS_MAX = 512
 _PLAIN_TYPES = frozenset((str, bool))
@@ -232,7 +234,7 @@ def _steered(
     response_required, acks, timeout_s = _expectation(
         raw, channel, acks_need_response=acks_need_response
     )
-    live_condition = _query(raw, "live-channel-condition")
+    live_condition = query_header(raw, "live-channel-condition")
     strategy = raw.get("live-channel-timeout-strategy", "fail")
     if strategy not in {"fail", "use-twin"}:
         raise InvalidHeader(
@@ -244,19 +246,19 @@ def _steered(
         raise InvalidPolicyView(
             f"policy-view is {str(view)[:40]!r}.", hint="It is original or resolved."
         )
-    at = _text(raw, "at-historical-timestamp")
+    at = text_header(raw, "at-historical-timestamp")
     return SignalHeaders(
         response_required=response_required,
         requested_acks=acks,
         timeout_s=timeout_s,
         channel=channel,
-        conditions=_conditions(raw),
+        conditions=conditions_of(raw),
         live_channel_condition=live_condition,
         live_channel_timeout_strategy=str(strategy),
         at_revision=_number(raw, "at-historical-revision"),
         at_ms=None if at is None else instants.parse(at),
         policy_view=str(view),
-        dry_run=_flag(raw, "dry-run") or False,
+        dry_run=flag_header(raw, "dry-run") or False,
     )
 
 
@@ -264,7 +266,7 @@ def _expectation(
     raw: Mapping[str, object], channel: str, *, acks_need_response: bool
 ) -> tuple[bool, tuple[str, ...], float]:
     """Ditto's table of response-required, requested-acks and timeout; what is unset is derived."""
-    response_required = _flag(raw, "response-required")
+    response_required = flag_header(raw, "response-required")
     acks = _labels(raw.get("requested-acks"))
     given = raw.get("timeout")
     live = channel == "live"
@@ -322,109 +324,11 @@ def _labels(value: object) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(value))
 
 
-def _conditions(raw: Mapping[str, object]) -> Conditions:
-    put, get, delete = (raw.get(f"{what}-metadata") for what in ("put", "get", "delete"))
-    if (put is not None) + (get is not None) + (delete is not None) > 1:
-        raise HeadersConflict(
-            "metadata is put, got or deleted; one request does only one of it.",
-            hint="Send one of put-metadata, get-metadata and delete-metadata.",
-        )
-    merge_conditions = raw.get("merge-thing-patch-conditions")
-    return Conditions(
-        if_match=_text(raw, "if-match"),
-        if_none_match=_text(raw, "if-none-match"),
-        if_equal=IfEqual.of(_text(raw, "if-equal")),
-        condition=_query(raw, "condition"),
-        merge_conditions={} if merge_conditions is None else _merge_conditions(merge_conditions),
-        put_metadata=() if put is None else _put_metadata(put),
-        delete_metadata=() if delete is None else _pointers("delete-metadata", delete),
-        get_metadata=() if get is None else _pointers("get-metadata", get),
-        allow_policy_lockout=_flag(raw, "allow-policy-lockout") or False,
-    )
-
-
-def parse_condition(text: str) -> rql.Query:
-    """Read a condition; raise `InvalidCondition` if it is no RQL."""
-    try:
-        return rql.parse(text)
-    except rql.InvalidExpression as e:
-        raise InvalidCondition(
-            f"the condition {text[:200]!r} is not RQL: {e.message}", hint=e.hint
-        ) from e
-
-
-def _query(raw: Mapping[str, object], name: str) -> rql.Query | None:
-    text = _text(raw, name)
-    return None if text is None else parse_condition(text)
-
-
-def _merge_conditions(value: object) -> dict[str, rql.Query]:
-    name = "merge-thing-patch-conditions"
-    conditions = _decoded(name, value) if isinstance(value, str) else value
-    if not isinstance(conditions, dict):
-        raise InvalidHeader(f"{name} is no JSON object of pointers and conditions.")
-    parsed: dict[str, rql.Query] = {}
-    for pointer, text in conditions.items():
-        if not isinstance(text, str):
-            raise InvalidHeader(f"{name}: the condition at {pointer[:80]!r} is no string.")
-        parsed[pointer] = parse_condition(text)
-    return parsed
-
-
-def _put_metadata(value: object) -> tuple[MetadataPut, ...]:
-    items = _decoded("put-metadata", value) if isinstance(value, str) else value
-    if not isinstance(items, list) or len(items) > METADATA_MAX:
-        raise InvalidHeader(
-            f"put-metadata is no JSON array of at most {METADATA_MAX} items.",
-            hint='Write [{"key":"features/lamp/properties/on/unit","value":"none"}].',
-        )
-    puts: list[MetadataPut] = []
-    for item in items:
-        if (
-            not isinstance(item, dict)
-            or item.keys() != {"key", "value"}
-            or not isinstance(item["key"], str)
-            or not item["key"].strip("/")
-        ):
-            raise InvalidHeader(
-                "an item of put-metadata has a key, which is a pointer, and a value."
-            )
-        puts.append(MetadataPut(item["key"], item["value"]))
-    return tuple(puts)
-
-
-def _pointers(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = _decoded(name, value) if value[:1] == "[" else value.split(",")
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise InvalidHeader(f"{name} is no list of pointers.")
-    found = tuple(one.strip() for one in value if one.strip())
-    if not found or len(found) > METADATA_MAX:
-        raise InvalidHeader(f"{name} names 1 to {METADATA_MAX} pointers.")
-    return found
-
-
 def _decoded(name: str, text: str) -> object:
     try:
         return json.decode(text)
     except InvalidJson as e:
         raise InvalidHeader(f"{name} is no JSON: {e.message}") from e
-
-
-def _text(raw: Mapping[str, object], name: str) -> str | None:
-    value = raw.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidHeader(f"the header {name!r} is not a string.")
-
-
-def _flag(raw: Mapping[str, object], name: str) -> bool | None:
-    value = raw.get(name)
-    if value is None or isinstance(value, bool):
-        return value
-    if value in {"true", "false"}:
-        return value == "true"
-    raise InvalidHeader(f"{name} is {str(value)[:40]!r}; true or false is wanted.")
 
 
 def _number(raw: Mapping[str, object], name: str) -> int | None:

@@ -26,12 +26,18 @@ from littoral.api.sessions.live import SessionLive
 from littoral.api.sessions.ports import Signal
 from littoral.api.sessions.streams import OpenSearch, SessionStreams
 from littoral.api.streams import Feeds, Pushed, Watching
-from littoral.eventing import Declaration, LiveSignal, Message
+from littoral.eventing import Declaration, LiveSignal, Message, SignalKind
 from littoral.identity import Identity
 from littoral.kernel.errors import LittoralError
 from littoral.twin import SubjectDeletion, protocol
 from littoral.twin.protocol import Envelope, UnknownSignal
 
+_FEEDS = {
+    SignalKind.EVENT: Feed.EVENTS,
+    SignalKind.MESSAGE: Feed.MESSAGES,
+    SignalKind.LIVE_COMMAND: Feed.LIVE_COMMANDS,
+    SignalKind.LIVE_EVENT: Feed.LIVE_EVENTS,
+}
 _TAKE_MAX = 64
 """Frames that are handed over to be written at once; signals beyond it may still be dropped."""
 
@@ -95,7 +101,9 @@ class Session:
         self._arm_expiry()
         if self._declared:
             try:
-                self._declaration = self.parts.acks.declare(self, self._declared)
+                self._declaration = self.parts.acks.declare(
+                    self, self._declared, hears=lambda kind: _FEEDS[kind] in self._controls
+                )
             except LittoralError as e:
                 self.fail(e)
                 self.end()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from littoral.api.errors import RouteMissing
-from littoral.api.http import Authenticator, Receive, Request, Scope, Send
+from littoral.api.http import Authenticator, CrossOrigin, Receive, Request, Scope, Send
 from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_TURN_FRAMES, SOCKET_WRITE_S
 from littoral.api.parts import ApiParts
 from littoral.api.pipeline import Commands, parse_labels
@@ -44,12 +44,14 @@ class SocketRoutes:
         self,
         parts: ApiParts,
         authenticator: Authenticator,
+        cross_origin: CrossOrigin,
         commands: Commands,
         feeds: Feeds,
         new_id: Callable[[], str],
     ) -> None:
         self._parts = parts
         self._authenticator = authenticator
+        self._cross_origin = cross_origin
         self._new_id = new_id
         self._commands = commands
         self._feeds = feeds
@@ -145,6 +147,7 @@ class SocketRoutes:
         request = Request(scope, receive)
         if request.segments != ("ws", "2"):
             raise RouteMissing("there is no WebSocket at this address.", hint="Use /ws/2.")
+        self._cross_origin.check(request, is_socket=True)
         identity = await self._authenticator.identity(request)
         if len(self._open) >= SOCKETS_MAX:
             raise Unavailable(f"{SOCKETS_MAX} WebSockets are open already.")

@@ -1,36 +1,29 @@
 """Server-sent events: changes of things, their past, and their messages, as a caller may read them.
 
-Everything that is wrong with a request is said before the first byte; from then on there is a
-heartbeat every second, and a reader that is too slow is told what it lost.
+Everything that is wrong with a request is said before the first byte. What becomes of a stream
+then is in `events`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from littoral.api.http import Request, Stream, proofs_of
-from littoral.api.model import HEARTBEAT_S, IDS_MAX, STREAM_RECORDS_MAX, STREAMS_MAX
+from littoral.api.model import IDS_MAX, STREAMS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.streams.changes import Change, Visible
-from littoral.api.streams.feeds import Feeds, Pushed, Watching
+from littoral.api.streams.events import EVENT_STREAM, HEARTBEAT, ChangeStream, EventStream
+from littoral.api.streams.feeds import Feeds
 from littoral.api.streams.filters import Selection, select
+from littoral.api.streams.messages import MessageStream, Wanted
 from littoral.api.streams.past import past_of, span_of
-from littoral.eventing import BoundedQueue, Direction, Message
+from littoral.eventing import Direction
 from littoral.kernel import json, pointer
 from littoral.kernel.errors import InvalidHeader, Unavailable
 from littoral.kernel.ids import parse_thing_id
 from littoral.kernel.merge import merge
-from littoral.policy import READ
 from littoral.registry import RegistryChange
 from littoral.twin import Caller, live
 from littoral.twin import fields as selectors
-
-EVENT_STREAM = "text/event-stream"
-
-HEARTBEAT = b":\n\n"
-
-_PIECE_OVERHEAD = 200
 
 _SPAN = {
     "from_revision": "from-historical-revision",
@@ -40,14 +33,6 @@ _SPAN = {
     "filter_text": "filter",
 }
 _HISTORICAL = frozenset(_SPAN.values()) - {"filter"}
-
-
-class Piece(Protocol):
-    """Something that is written into a stream."""
-
-    def text(self) -> bytes | None:
-        """The finished event; None if there is nothing in it for this reader."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,164 +66,6 @@ class ThingShape:
             if not shown:
                 return None
         return b"data:%s\n\n" % json.encode(shown)
-
-
-class _Heartbeat:
-    """An empty event."""
-
-    def text(self) -> bytes:
-        return HEARTBEAT
-
-
-_BEAT = _Heartbeat()
-
-
-class EventStream:
-    """One reader's buffer, and what is written to it until it leaves or is ended."""
-
-    def __init__(self, streams: "ThingStreams", caller: Caller) -> None:
-        self.caller = caller
-        self.owner: object = self
-        self.owners: tuple[str, ...] = ()
-        """Entries of the registry that its reader stands on."""
-        self.watching: list[Watching] = []
-        self._streams = streams
-        self._queue: BoundedQueue[Piece] = BoundedQueue(_weight, items_max=STREAM_RECORDS_MAX)
-        self._timer: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
-
-    def put(self, pieces: Sequence[Piece]) -> None:
-        """Buffer what is to be written; the oldest goes if there is no room."""
-        self._queue.put(pieces)
-
-    def close(self) -> None:
-        """End it after what is buffered."""
-        self._queue.close()
-
-    def end_in(self, wait_s: float) -> None:
-        """End it when what proved who its reader is ends."""
-        self._expiry = asyncio.get_running_loop().call_later(wait_s, self.close)
-
-    def leave(self) -> None:
-        """Watch nothing any more."""
-        for watching in self.watching:
-            watching.close()
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """What is written: a heartbeat at once and each second, and all that is there."""
-        queue = self._queue
-        try:
-            yield HEARTBEAT
-            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
-            while not queue.closed:
-                taken = await queue.take()
-                if taken.dropped:
-                    # It must know that it has to read the things again.
-                    yield b": dropped %d changes\n\n" % taken.dropped
-                    self._streams.dropped += taken.dropped
-                texts = [text for item in taken.items if (text := item.text()) is not None]
-                if texts:
-                    yield b"".join(texts)
-        finally:
-            for timer in (self._timer, self._expiry):
-                if timer is not None:
-                    timer.cancel()
-            self.leave()
-            self._streams.left(self)
-
-    def _beat(self) -> None:
-        """Let the reader know every second that the stream lives, if it has nothing else to read.
-
-        A timer of its own: one around each wait would cost as much as the event that ends it.
-        """
-        if not len(self._queue):
-            self._queue.put((_BEAT,))
-        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
-
-
-class ChangeStream(EventStream):
-    """A stream of changes, as a `Watcher`."""
-
-    def watch(self, pushed: Sequence[Pushed]) -> None:
-        """Take changes."""
-        self.put(pushed)
-
-
-class MessageStream(EventStream):
-    """A stream of messages, as a `Receiver`: it hears them and never answers."""
-
-    def __init__(
-        self,
-        streams: "ThingStreams",
-        caller: Caller,
-        wanted: "_Messages",
-        parts: ApiParts,
-    ) -> None:
-        super().__init__(streams, caller)
-        self._wanted = wanted
-        self._twins = parts.twins
-        self._attachment = parts.inbox.attach_everywhere(self, direction=wanted.direction)
-
-    def leave(self) -> None:
-        """Hear nothing any more."""
-        super().leave()
-        self._attachment.close()
-
-    def deliver(self, message: Message) -> bool:
-        """Take a message, if it is one of those that are wanted and may be read."""
-        if not self._wanted.has(message):
-            return False
-        caller = self.caller
-        if not caller.unrestricted and not self._twins.may_message(
-            caller, message.thing_id, READ, message.resource
-        ):
-            return False
-        self.put([_Heard(message)])
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Messages:
-    """Which messages a stream is about."""
-
-    thing_id: str
-    direction: Direction
-    feature: str | None
-    subject: str
-
-    def has(self, message: Message) -> bool:
-        return (
-            message.thing_id == self.thing_id
-            and message.feature == self.feature
-            and self.subject in {"", message.subject}
-        )
-
-
-class _Heard:
-    """A message that waits to be written."""
-
-    __slots__ = ("_message",)
-
-    def __init__(self, message: Message) -> None:
-        self._message = message
-
-    def text(self) -> bytes:
-        message = self._message
-        payload = message.payload
-        if b"\n" in payload or b"\r" in payload or not _is_text(payload):
-            # A line break would end the event's data, and only UTF-8 may be in a stream.
-            value = live.encode_payload(payload, message.content_type or "text/plain")
-            payload = value.encode() if isinstance(value, str) else json.encode(value)
-        lines = b"\n".join(b"data:" + line for line in payload.splitlines() or [b""])
-        return b"event:%s\n%s\n\n" % (message.subject.encode(), lines)
-
-
-def _is_text(payload: bytes) -> bool:
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class ThingStreams:
@@ -390,12 +217,6 @@ class ThingStreams:
             raise live.InvalidMessagePath(
                 f"{'/'.join(rest)[:200]!r} has no messages.", hint="Write inbox/messages."
             )
-        wanted = _Messages(thing_id, Direction(rest[0]), feature, "/".join(rest[2:]))
+        wanted = Wanted(thing_id, Direction(rest[0]), feature, "/".join(rest[2:]))
         stream = MessageStream(self, caller, wanted, self._parts)
         return self._begin(stream, request)
-
-
-def _weight(piece: Piece) -> int:
-    if isinstance(piece, Pushed):
-        return len(piece.change.record.value) + _PIECE_OVERHEAD
-    return _PIECE_OVERHEAD

@@ -12,17 +12,17 @@ import msgspec
 from littoral import rql
 from littoral.api.errors import MethodNotAllowed, NotSupported
 from littoral.api.http import Answer, Request, empty_answer, json_answer
-from littoral.api.pipeline import Commands, headers_of, parse_condition
-from littoral.kernel import pointer
+from littoral.api.pipeline import Commands, headers_of
+from littoral.kernel import json, pointer
 from littoral.kernel.errors import InvalidJson, TooLarge
 from littoral.kernel.ids import ThingId
 from littoral.kernel.limits import THING_BYTES_MAX
 from littoral.kernel.merge import delete_at
 from littoral.kernel.time import Clock
-from littoral.twin import Caller
+from littoral.twin import Caller, parse_condition
 from littoral.twin.protocol import Action, Command
 
-_PLACEHOLDER = re.compile(r"\{\{\s*thing-json:([^\s}]+)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*thing-json:([^\s{}]+)\s*\}\}")
 _RESOURCE = "thing:"
 
 
@@ -99,7 +99,7 @@ def resolved(value: object, thing: object) -> object:
     """``value`` with ``{{ thing-json:<pointer> }}`` replaced by what is there in ``thing``.
 
     A text that is one placeholder becomes the value itself, of whatever type; inside a longer text
-    the value is written as text. What is not there is null.
+    the value is written as it stands in JSON, a text without its quotes. What is not there is null.
     """
     if isinstance(value, dict):
         return {key: resolved(one, thing) for key, one in value.items()}
@@ -110,7 +110,11 @@ def resolved(value: object, thing: object) -> object:
     whole = _PLACEHOLDER.fullmatch(value.strip())
     if whole is not None:
         return _at(thing, whole[1])
-    return _PLACEHOLDER.sub(lambda found: str(_at(thing, found[1])), value)
+    return _PLACEHOLDER.sub(lambda found: _written(_at(thing, found[1])), value)
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.encode(value).decode()
 
 
 def _at(thing: object, path: str) -> object:

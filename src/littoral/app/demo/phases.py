@@ -22,16 +22,6 @@ class Phases:
     after_site_s: float
     after_cloud_s: float
 
-    @property
-    def total_s(self) -> float:
-        return (
-            self.calm_s
-            + self.outage_s
-            + self.after_outage_s
-            + self.after_site_s
-            + self.after_cloud_s
-        )
-
 
 def plan(duration_s: float, outage_s: float) -> Phases:
     """Share out what the outage leaves; no phase gets shorter than it needs to show anything."""

@@ -41,7 +41,6 @@ class Scene:
     sites: list[SiteView]
     cloud_alive: bool = False
     phase: str = "starting"
-    phase_s: float = 0.0
     phase_left_s: float | None = None
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=NOTES_SHOWN))
 

@@ -7,9 +7,7 @@ Invariant: the codec knows no socket, clock or loop; bytes from a peer end in a 
 from littoral.gateway.mqtt.client import ClientCodec
 from littoral.gateway.mqtt.decode import decode, frame
 from littoral.gateway.mqtt.encode import (
-    DISCONNECT,
     PINGREQ,
-    PINGRESP,
     encode,
     encode_connect,
     encode_puback,
@@ -33,14 +31,11 @@ from littoral.gateway.mqtt.packets import (
     Unsubscribe,
     Will,
 )
-from littoral.gateway.mqtt.properties import NO_PROPERTIES, Properties, Property
+from littoral.gateway.mqtt.properties import Properties, Property
 from littoral.gateway.mqtt.reasons import V5, V311, PeerViolation, Reason, Type
 
 __all__ = [
-    "DISCONNECT",
-    "NO_PROPERTIES",
     "PINGREQ",
-    "PINGRESP",
     "V5",
     "V311",
     "Ack",

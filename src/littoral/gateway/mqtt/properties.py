@@ -16,9 +16,6 @@ Properties = Mapping[int, Value]
 
 NO_PROPERTIES: Properties = MappingProxyType({})
 
-TEXT_BYTES_MAX = 65_535
-"""What a length of two bytes can say."""
-
 
 class Property(IntEnum):
     """Property identifiers. Spec: MQTT 5.0 §2.2.2.2."""

@@ -8,10 +8,9 @@ from itertools import product
 
 from littoral.identity.errors import InvalidIssuer, TokenInvalid
 from littoral.identity.model import CLAIM_SUBJECTS_MAX, CLOCK_SKEW_MS, TOKEN_CHARS_MAX, Claims
-from littoral.kernel import json
+from littoral.kernel import json, placeholders
 from littoral.kernel.errors import InvalidJson
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _JWT = re.compile(r"jwt:([^\s{}|]+)")
 
 
@@ -69,10 +68,10 @@ def audiences_of(claims: Claims) -> tuple[str, ...]:
 
 def check_template(text: str) -> None:
     """Raise `InvalidIssuer` if ``text`` has a placeholder that is never filled."""
-    for found in _PLACEHOLDER.finditer(text):
-        if _JWT.fullmatch(found.group(1)) is None:
+    for name in placeholders.names_in(text):
+        if _JWT.fullmatch(name) is None:
             raise InvalidIssuer(
-                f"the subject template {text[:100]!r} has {found.group()!r}, which is not known.",
+                f"the subject template {text[:100]!r} has {name!r}, which is not known.",
                 hint="Write {{ jwt:claim }} or {{ jwt:outer/inner }}.",
             )
 
@@ -84,11 +83,12 @@ def subjects_of(name: str, templates: Iterable[str], claims: Claims) -> tuple[st
     """
     found: dict[str, None] = {}
     for template in templates:
-        placeholders = [m.group(1) for m in _PLACEHOLDER.finditer(template)]
-        choices = [_texts(claims, one.removeprefix("jwt:").split("/")) for one in placeholders]
-        for chosen in product(*choices):
+        names = placeholders.names_in(template)
+        choices = [_texts(claims, one.removeprefix("jwt:").split("/")) for one in names]
+        for count, chosen in enumerate(product(*choices)):
             found[f"{name}:{_filled(template, chosen)}"] = None
-            if len(found) > CLAIM_SUBJECTS_MAX:
+            # Counted before equal ones fall together: it is the product that takes time.
+            if count >= CLAIM_SUBJECTS_MAX or len(found) > CLAIM_SUBJECTS_MAX:
                 raise TokenInvalid(f"the token stands for more than {CLAIM_SUBJECTS_MAX} subjects.")
     return tuple(found)
 
@@ -96,7 +96,7 @@ def subjects_of(name: str, templates: Iterable[str], claims: Claims) -> tuple[st
 def _filled(template: str, values: Iterable[str]) -> str:
     """``template`` with its placeholders replaced, in turn, by ``values``."""
     following = iter(values)
-    return _PLACEHOLDER.sub(lambda _: next(following), template)
+    return placeholders.fill(template, lambda _: next(following))
 
 
 def _texts(claims: object, keys: list[str]) -> list[str]:
@@ -106,7 +106,7 @@ def _texts(claims: object, keys: list[str]) -> list[str]:
             return []
         value = value[key]
     several = value if isinstance(value, list) else [value]
-    return [_text(one) for one in several if isinstance(one, str | int | float)]
+    return list(dict.fromkeys(_text(one) for one in several if isinstance(one, str | int | float)))
 
 
 def _text(value: str | float) -> str:

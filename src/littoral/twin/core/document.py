@@ -225,6 +225,11 @@ def exists(document: object, keys: Keys) -> bool:
     return True
 
 
+def gap(document: object, keys: Keys) -> Keys:
+    """What is missing where there is nothing at ``keys``: the feature as a whole, or that part."""
+    return keys[:2] if keys[:1] == ("features",) and not exists(document, keys[:2]) else keys
+
+
 def missing(entity_id: str, keys: Keys) -> LittoralError:
     """The error for a thing, or part of it, that is not there or not visible."""
     noun = noun_of(keys)

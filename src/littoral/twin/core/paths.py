@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from littoral.kernel import pointer
 
-_FEATURE_PARTS = ("properties", "desiredProperties", "definition")
 _TOP = ("policyId", "definition", "attributes", "features")
 
 

@@ -1,10 +1,10 @@
 """Ditto's actions on policies: a token's holder lets what the token was made for read along. §4.7."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 
+from littoral.kernel import placeholders
 from littoral.kernel import time as instants
 from littoral.kernel.time import Clock
 from littoral.policy import EXECUTE, READ, Announcement, Entry, Policy, Subject, announcement_of
@@ -27,8 +27,6 @@ ACTIONS = (ACTIVATE, DEACTIVATE)
 
 TOKEN_SUBJECTS_MAX = 64
 """Subjects that one token adds to an entry."""
-
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
 class PolicyActions:
@@ -145,13 +143,13 @@ def _expiry(claims: Mapping[str, object], now_ms: int) -> int:
 
 def _subjects(template: str, label: str, claims: Mapping[str, object]) -> Iterator[str]:
     """The subjects that ``template`` names: one for each value of a claim that is a list."""
-    names = _PLACEHOLDER.findall(template)
+    names = placeholders.names_in(template)
     values = [_values(name, label, claims) for name in names]
     for count, chosen in enumerate(product(*values)):
         if count >= TOKEN_SUBJECTS_MAX:
             return
         left = iter(chosen)
-        yield _PLACEHOLDER.sub(lambda _, left=left: next(left), template)  # type: ignore[misc]
+        yield placeholders.fill(template, lambda _, left=left: next(left))  # type: ignore[misc]
 
 
 def _values(name: str, label: str, claims: Mapping[str, object]) -> list[str]:

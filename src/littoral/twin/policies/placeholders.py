@@ -4,13 +4,12 @@ Spec: Ditto replaces them in subjects when policies are created or modified; exp
 ``{{ time:now+1h }}``. The rest of a policy keeps its braces.
 """
 
-import re
 from collections.abc import Callable
 
 from littoral import rql
+from littoral.kernel import placeholders
 from littoral.twin.policies.errors import PlaceholderNotResolvable
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _KEPT = frozenset(("announcement",))
 
 
@@ -35,7 +34,7 @@ def fill(text: str, subject: str, now_ms: int) -> str:
     """``text`` with its placeholders replaced; raise `PlaceholderNotResolvable` for unknown ones."""
     if "{{" not in text:
         return text
-    return _PLACEHOLDER.sub(lambda found: _resolved(found[1], subject, now_ms), text)
+    return placeholders.fill(text, lambda name: _resolved(name, subject, now_ms))
 
 
 def _resolved(name: str, subject: str, now_ms: int) -> str:

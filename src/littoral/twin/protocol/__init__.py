@@ -14,9 +14,7 @@ from littoral.twin.protocol.commands import (
     EVENTS,
     Action,
     Command,
-    number_header,
     parse_command,
-    text_header,
 )
 from littoral.twin.protocol.encode import (
     JSON,
@@ -34,8 +32,6 @@ from littoral.twin.protocol.encode import (
 )
 from littoral.twin.protocol.envelope import (
     ABSENT,
-    ENVELOPE_HEADERS_MAX,
-    HEADER_CHARS_MAX,
     Absent,
     Envelope,
     correlation_id_in,
@@ -51,16 +47,13 @@ from littoral.twin.protocol.errors import (
     UnknownResponse,
     UnknownSignal,
     UnknownTopic,
-    UnsupportedHeader,
 )
 from littoral.twin.protocol.paths import PolicyAction, check_path, policy_action
-from littoral.twin.protocol.topics import Topic, event_topic, parse_topic, topic_of
+from littoral.twin.protocol.topics import Topic, parse_topic, topic_of
 
 __all__ = [
     "ABSENT",
-    "ENVELOPE_HEADERS_MAX",
     "EVENTS",
-    "HEADER_CHARS_MAX",
     "JSON",
     "MEDIA_TYPE",
     "MERGE_PATCH",
@@ -81,7 +74,6 @@ __all__ = [
     "UnknownResponse",
     "UnknownSignal",
     "UnknownTopic",
-    "UnsupportedHeader",
     "acknowledgement",
     "acknowledgements",
     "announcement",
@@ -90,14 +82,11 @@ __all__ = [
     "encode",
     "error_response",
     "event",
-    "event_topic",
-    "number_header",
     "parse_command",
     "parse_envelope",
     "parse_topic",
     "policy_action",
     "response",
     "subscription",
-    "text_header",
     "topic_of",
 ]

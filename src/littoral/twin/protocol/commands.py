@@ -14,7 +14,7 @@ from littoral.twin.protocol.errors import (
     UnknownPath,
     UnknownSignal,
 )
-from littoral.twin.protocol.paths import check_path
+from littoral.twin.protocol.paths import check_path, policy_action
 
 
 class Action(StrEnum):
@@ -34,6 +34,7 @@ EVENTS = frozenset(("created", "modified", "merged", "deleted", "migrated"))
 
 _ACTIONS = {str(action): action for action in Action}
 _OF_SEVERAL = frozenset((Action.RETRIEVE, Action.CHECK))
+_BARE = frozenset((Action.RETRIEVE, Action.DELETE))
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -49,26 +50,6 @@ class Command(msgspec.Struct, frozen=True):
     """``twin`` or ``live``; policies have ``twin``."""
     headers: Mapping[str, object] = msgspec.field(default_factory=dict)
     """As they came, with lower-case names."""
-
-    @property
-    def if_match(self) -> str | None:
-        """The entity tags of which one must be there."""
-        return text_header(self.headers, "if-match")
-
-    @property
-    def if_none_match(self) -> str | None:
-        """The entity tags of which none may be there."""
-        return text_header(self.headers, "if-none-match")
-
-    @property
-    def if_equal(self) -> str | None:
-        """What a write does that would change nothing."""
-        return text_header(self.headers, "if-equal")
-
-    @property
-    def condition(self) -> str | None:
-        """An RQL query that must hold for the thing as it is."""
-        return text_header(self.headers, "condition")
 
     @property
     def at_revision(self) -> int | None:
@@ -96,9 +77,13 @@ def parse_command(envelope: Envelope) -> Command:
             hint=f"Commands are {', '.join(Action)}.",
         )
     group, value = topic.group, envelope.value
-    if value is ABSENT and action is not Action.RETRIEVE and action is not Action.DELETE:
-        raise InvalidEnvelope(f"the command {action!r} needs a 'value'.")
     path = check_path(group, envelope.path)
+    if (
+        value is ABSENT
+        and action not in _BARE
+        and not (group == "policies" and policy_action(path) is not None)
+    ):
+        raise InvalidEnvelope(f"the command '{action}' needs a 'value'.")
     if action is Action.CREATE and path != "/":
         raise UnknownPath("only a whole thing or policy is created; its path is '/'.")
     if topic.name == "_" and action in _OF_SEVERAL:
@@ -116,14 +101,6 @@ def parse_command(envelope: Envelope) -> Command:
         topic.channel or "twin",
         envelope.headers,
     )
-
-
-def text_header(headers: Mapping[str, object], name: str) -> str | None:
-    """A header that is text, or None; raise `InvalidHeader` if it is something else."""
-    value = headers.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidHeader(f"the header {name!r} is not a string.")
 
 
 def number_header(headers: Mapping[str, object], name: str) -> int | None:

@@ -55,9 +55,3 @@ class IllegalAdaptable(LittoralError):
     """Topic, path and value are each well-formed, but do not fit together."""
 
     code = "protocoladapter:illegal.adaptable"
-
-
-class UnsupportedHeader(LittoralError):
-    """Ditto has the header, this door has not: refused, never silently ignored."""
-
-    code = "header.notsupported"

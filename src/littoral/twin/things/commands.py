@@ -5,6 +5,7 @@ acknowledgement with it. A command that raises has written nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -224,7 +225,7 @@ class ThingCommands(ThingReads):
         current = hot.parsed()
         assert current is not None
         if not documents.exists(current, keys):
-            raise documents.missing(thing_id, keys)
+            raise documents.missing(thing_id, documents.gap(current, keys))
         if conditions is not NO_CONDITIONS:
             self._check_conditions(caller, hot, current, keys, conditions)
         change = _Change("thing.deleted", keys, None)
@@ -321,6 +322,9 @@ class ThingCommands(ThingReads):
         change: _Change,
         conditions: Conditions,
     ) -> Outcome:
+        if change.value is None and change.kind != "thing.modified" and conditions.put_metadata:
+            # Data that go take theirs along; none are put where nothing is left.
+            conditions = replace(conditions, put_metadata=())
         headers = self._headers(caller, change.keys, conditions)
         if change.created and change.kind == "thing.modified" and change.keys:
             headers["created"] = True

@@ -52,7 +52,7 @@ class ThingReads:
             NotFound, HistoryNotFound, NotModified, PreconditionFailed, ConditionFailed.
         """
         keys = keys_of(path)
-        hot = self.load(thing_id)
+        hot = now = self.load(thing_id)
         policy_id = hot.policy_id
         kept: Mapping[str, object] = {}
         if at_revision is not None or at_ms is not None:
@@ -64,7 +64,9 @@ class ThingReads:
             raise documents.missing(thing_id, ())
         value = self._readable(caller, document, keys, policy_id)
         if value is HIDDEN:
-            raise documents.missing(thing_id, keys)
+            # Who may not read there learns nothing of what is: not even that a feature is missing.
+            known = self._may_read(caller, now, keys)
+            raise documents.missing(thing_id, documents.gap(document, keys) if known else keys)
         tag = etag_of(keys, value, hot.revision)
         found = None
         if conditions is not NO_CONDITIONS:

@@ -25,6 +25,16 @@ def test_a_document_is_for_anybody_and_is_not_sent_twice(on_node, path):
     on_node(main)
 
 
+def test_a_browser_at_the_root_finds_the_page(on_node):
+    async def main(node):
+        for method in ("GET", "HEAD"):
+            answer = await node.call(method, "/", user=None)
+            assert (answer.status, answer.headers["location"], answer.body) == (302, "docs", b"")
+        assert (await node.call("POST", "/", {}, user=None)).status == 405
+
+    on_node(main)
+
+
 def test_the_documents_say_which_they_are(on_node):
     async def main(node):
         openapi = (await node.call("GET", "/openapi.json")).json

@@ -52,3 +52,54 @@ def test_without_origins_nothing_is_said(on_node):
         assert "vary" not in asked.headers
 
     on_node(main)
+
+
+OWN = {"host": "twins.example:8080", "origin": "http://twins.example:8080"}
+RENAMED = {"host": "node-1", "origin": PAGE, "sec-fetch-site": "same-origin"}
+EVIL = {"host": "twins.example", "origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+SANDBOX = {"host": "twins.example", "origin": "null"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "origins", "status"),
+    [
+        (OWN, (), 201),
+        (RENAMED, (), 201),
+        (EVIL, (), 403),
+        (EVIL, (PAGE,), 403),
+        (SANDBOX, (PAGE,), 403),
+        (EVIL, ("*",), 201),
+        (EVIL | {"origin": PAGE}, (PAGE,), 201),
+        ({"host": "twins.example"}, (), 201),
+    ],
+    ids=["own", "renamed by a proxy", "evil", "not named", "sandbox", "any", "named", "no browser"],
+)
+def test_a_page_of_another_origin_cannot_use_the_password_that_a_browser_keeps(
+    on_node, headers, origins, status
+):
+    """A form, or a script that reads no answer, is sent without a question to the node."""
+
+    async def main(node):
+        answer = await node.call("PUT", T, {}, headers=headers)
+        assert answer.status == status
+        assert (await node.call("GET", T, headers=headers)).status == (
+            200 if status == 201 else 404
+        )
+        if status == 403:
+            assert answer.json["error"] == "littoral.origin.refused"
+            assert "http.cors_origins" in answer.json["description"]
+
+    on_node(main, cors_origins=frozenset(origins))
+
+
+@pytest.mark.parametrize(
+    ("headers", "first"),
+    [(OWN, "websocket.accept"), (EVIL, "websocket.close")],
+    ids=["own", "evil"],
+)
+def test_a_page_of_another_origin_cannot_open_a_websocket(on_node, headers, first):
+    async def main(node):
+        async with node.socket(headers=headers.items()) as socket:
+            assert (await socket.next())["type"] == first
+
+    on_node(main)

@@ -3,10 +3,11 @@
 import pytest
 
 from littoral import rql
-from littoral.api.errors import InvalidAckRequest, InvalidCommandHeader, InvalidCondition
+from littoral.api.errors import InvalidAckRequest, InvalidCommandHeader
 from littoral.api.pipeline.signals import SignalHeaders, parse_headers, parse_labels
 from littoral.kernel.errors import InvalidHeader, LittoralError
 from littoral.twin import IfEqual, MetadataPut
+from littoral.twin.errors import InvalidCondition
 
 
 def test_what_steers_nothing_leaves_the_defaults():

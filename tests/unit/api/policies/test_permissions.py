@@ -124,6 +124,7 @@ def test_policies_are_commanded_over_the_websocket(on_node):
                 ("modify", "/entries/a/b", {}, "protocoladapter:unknown.path"),
                 ("delete", "/entries/more/importable", None, "protocoladapter:unknown.path"),
                 ("modify", "/actions/activateTokenIntegration", {}, "policies:action.failed"),
+                ("modify", "/actions/activateTokenIntegration", None, "policies:action.failed"),
             ):
                 assert (await ask(action, path, value))["value"]["error"] == code
             assert (await ask("delete", "/"))["status"] == 204

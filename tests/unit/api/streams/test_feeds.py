@@ -237,6 +237,26 @@ def test_who_filtered_an_event_out_acknowledges_it_weakly(on_node):
     on_node(main)
 
 
+def test_who_declared_a_label_and_hears_no_events_is_not_waited_for(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        async with node.socket(path="/ws/2?declared-acks=my-ack") as giver:
+            await giver.accepted()
+            asked = {"requested-acks": "twin-persisted,my-ack", "timeout": "5s"}
+            for word in (None, "START-SEND-MESSAGES", start(), "STOP-SEND-EVENTS"):
+                if word is not None:
+                    await giver.ask(word)
+                async with asyncio.TaskGroup() as tasks:
+                    put = node.call("PUT", T + "/attributes/a", 2, headers=asked)
+                    answer = tasks.create_task(put)
+                    if word == start():
+                        giver.say(acknowledged(await giver.json(), "my-ack", 201))
+                weakly = "ditto-weak-ack" in answer.result().json["my-ack"]["headers"]
+                assert (answer.result().status, weakly) == (200, word != start())
+
+    on_node(main)
+
+
 def test_only_what_was_declared_may_be_acknowledged_and_a_label_has_one_owner(on_node):
     async def main(node):
         async with node.socket(path="/ws/2?declared-acks=my-ack") as giver:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from littoral.api.things.migration import resolved
+
 T = "/api/2/things/org.acme:pump"
 THING = "org.acme:pump"
 PUMP = {"attributes": {"model": "P1"}, "features": {"motor": {"properties": {"rpm": 10}}}}
@@ -79,3 +81,18 @@ def test_a_wrong_migration_is_refused(on_node, body, status, code):
         assert (await node.call("GET", T + "/migrateDefinition")).headers["allow"] == "POST"
 
     on_node(main)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [("text", "text"), (1.5, "1.5"), (True, "true"), (None, "null"), ({"a": [1]}, '{"a":[1]}')],
+)
+def test_inside_a_text_a_value_is_written_as_json(value, written):
+    thing = {"attributes": {"x": value}}
+    assert resolved("is {{ thing-json:attributes/x }}.", thing) == f"is {written}."
+
+
+@pytest.mark.timeout(10)
+def test_placeholders_that_are_never_closed_keep_nobody_busy():
+    text = "{{thing-json:" * 8000
+    assert resolved(text, {}) == text

@@ -393,11 +393,46 @@ def test_a_device_cannot_reach_other_things_or_policies(on_node):
     on_node(main)
 
 
-def test_a_condition_that_is_not_understood_is_not_ignored(on_node):
+def test_a_device_sets_conditions_as_everybody_does(on_node):
     async def main(node):
-        answer = ask(node.door(), "modify", "/attributes/a", 1, condition="eq(attributes/a,2)")
-        assert (answer["status"], answer["value"]["error"]) == (400, "header.notsupported")
-        assert ask(node.door(), "retrieve", "/attributes/a")["status"] == 404
+        door = node.door()
+        assert ask(door, "modify", "/attributes/a", 1)["status"] == 201
+        for headers, status, code in (
+            ({"condition": "eq(attributes/a,2)"}, 412, "things:condition.failed"),
+            ({"condition": "eq(attributes"}, 400, "things:condition.invalid"),
+            ({"if-match": 3}, 400, "header.invalid"),
+            ({"if-equal": "skip"}, 412, "things:precondition.failed"),
+        ):
+            for action, value in (("modify", 1), ("merge", 1)):
+                refused = ask(door, action, "/attributes/a", value, **headers)
+                assert (refused["status"], refused["value"]["error"]) == (status, code)
+        holds = {"condition": "eq(attributes/a,1)"}
+        assert ask(door, "retrieve", "/attributes/a", **holds)["value"] == 1
+        assert ask(door, "modify", "/attributes/a", 2, **holds)["status"] == 204
+        assert ask(door, "modify", "/attributes/a", 3, **holds)["status"] == 412
+        part = {"merge-thing-patch-conditions": {"/attributes/a": "gt(attributes/a,5)"}}
+        assert ask(door, "merge", "/attributes", {"a": 9, "b": 9}, **part)["status"] == 204
+        assert ask(door, "retrieve", "/attributes")["value"] == {"a": 2, "b": 9}
+
+    on_node(main)
+
+
+def test_a_device_keeps_metadata_of_its_thing(on_node):
+    async def main(node):
+        door = node.door()
+        puts = [{"key": "unit", "value": "K"}]
+        assert ask(door, "modify", "/attributes/a", 1, **{"put-metadata": puts})["status"] == 201
+        for action, value in (("retrieve", None), ("modify", 2)):
+            asked = {"get-metadata": ["unit"]}
+            answer = ask(door, action, "/attributes/a", value, **asked)
+            assert answer["headers"]["ditto-metadata"] == {"unit": "K"}
+        gone = {"delete-metadata": ["unit"]}
+        assert ask(door, "modify", "/attributes/a", 2, **gone)["status"] == 204
+        answer = ask(door, "retrieve", "/attributes/a", **{"get-metadata": "unit"})
+        assert "ditto-metadata" not in answer["headers"]
+        both = {"get-metadata": ["unit"], "put-metadata": puts}
+        refused = ask(door, "modify", "/attributes/a", 2, **both)
+        assert refused["value"]["error"] == "things:metadata.headersconflict"
 
     on_node(main)
 

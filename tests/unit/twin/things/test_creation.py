@@ -1,5 +1,7 @@
 """The policies that things are created with, and Ditto's rules of which member may change how."""
 
+from functools import partial
+
 import pytest
 
 from littoral.kernel.errors import Kind, LittoralError
@@ -257,6 +259,14 @@ def test_each_part_has_its_codes(with_things, path, noun):
                 404,
             )
         things.modify(node.ditto, T, "/", {"policyId": "org.littoral:default"})
+        if noun.startswith("feature."):
+            # What is missing is the feature; only who may read there is told so.
+            for work in (things.retrieve, things.delete):
+                code = refusal(partial(work, node.ditto, T, path))
+                assert code == ("things:feature.notfound", 404)
+            hidden = refusal(lambda: things.retrieve(node.stranger, T, path))
+            assert hidden == (f"things:{noun}.notfound", 404)
+            things.modify(node.ditto, T, "/features/f", {})
         if path not in {"/", "/policyId"}:
             assert refusal(lambda: things.retrieve(node.ditto, T, path)) == (
                 f"things:{noun}.notfound",

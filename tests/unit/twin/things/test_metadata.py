@@ -271,6 +271,18 @@ def test_a_thing_that_is_made_anew_has_no_metadata(on_pump):
     on_pump(main)
 
 
+@pytest.mark.parametrize("verb", ["delete", "merge"])
+def test_no_metadata_is_put_where_data_are_deleted(on_pump, verb):
+    async def main(node, things):
+        before = metadata(node)
+        args = () if verb == "delete" else (None,)
+        path, put = "/attributes/place", puts(("unit", "m"), ("*/at", 5))
+        getattr(things, verb)(node.ditto, T, path, *args, conditions=put)
+        assert metadata(node) == before
+
+    on_pump(main)
+
+
 def test_metadata_is_deleted_by_pointers(on_pump):
     async def main(node, things):
         everywhere = puts(
