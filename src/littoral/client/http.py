@@ -1,5 +1,6 @@
 """HTTP under the clients, blocking and not: one place where failures become errors."""
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,21 @@ class Target:
     token: str = field(default="", repr=False)
     """A JWT of an issuer that the node knows, or an API key."""
 
+    def __post_init__(self) -> None:
+        """Take an address as people write it: without a scheme it is http.
+
+        Raises:
+            Unreachable: its scheme is another one.
+        """
+        url = self.url.strip().rstrip("/")
+        scheme, _, place = url.partition("://") if "://" in url else ("http", "", url)
+        if scheme.lower() not in ("http", "https"):
+            raise Unreachable(
+                f"{self.url} is not the address of a node: it begins with {scheme}://.",
+                hint="Write http://HOST:PORT, or https://HOST where a proxy speaks TLS.",
+            )
+        object.__setattr__(self, "url", f"{scheme.lower()}://{place}")
+
     @property
     def authorization(self) -> dict[str, str]:
         """The header that says who asks."""
@@ -45,9 +61,10 @@ class HttpTransport:
     """Requests to one node, one after the other."""
 
     def __init__(self, target: Target, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = target.url.rstrip("/")
+        self.url = target.url
         self._http = httpx.Client(
             base_url=self.url,
+            verify=trusted(self.url),
             headers=target.authorization,
             timeout=_timeout(),
             transport=transport,
@@ -94,9 +111,10 @@ class AsyncHttpTransport:
     """Requests to one node, as many at a time as are awaited."""
 
     def __init__(self, target: Target, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self.url = target.url.rstrip("/")
+        self.url = target.url
         self._http = httpx.AsyncClient(
             base_url=self.url,
+            verify=trusted(self.url),
             headers=target.authorization,
             timeout=_timeout(),
             transport=transport,
@@ -140,6 +158,17 @@ class AsyncHttpTransport:
             raise _broken(self.url, e) from e
 
 
+def trusted(url: str) -> ssl.SSLContext:
+    """Whom to believe: the machine's authorities, or those in the file that SSL_CERT_FILE names.
+
+    The same for requests and sessions; httpx alone would bring a list of its own. Nobody is
+    believed where nothing is encrypted: reading the machine's list takes 20 ms.
+    """
+    if url.startswith("https:"):
+        return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def _timeout(wait_s: float | None = None) -> httpx.Timeout:
     # A node that is asked to wait itself gets a little longer than that.
     longest = TIMEOUT_S if wait_s is None else max(wait_s + 5, CONNECT_S)
@@ -181,6 +210,15 @@ def _explained(url: str) -> Iterator[None]:
         ) from e
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
         raise Unreachable(
-            f"there is no node at {url}: {str(e).rstrip('.')}.",
-            hint="Start one with `littoral up`, or name yours with --url or LITTORAL_URL.",
+            f"there is no node at {url}: {str(e).rstrip('.')}.", hint=advice(e)
         ) from e
+
+
+def advice(error: Exception) -> str:
+    """What to do about an address where no node could be asked."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "Put the file of the authority that signed its certificate into SSL_CERT_FILE."
+    if "WRONG_VERSION_NUMBER" in text:
+        return "Nobody speaks TLS there: write http://, or the address of the proxy that does."
+    return "Start one with `littoral up`, or name yours with --url or LITTORAL_URL."

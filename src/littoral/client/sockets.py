@@ -13,7 +13,7 @@ import websockets.sync.client
 
 from littoral.client.answers import error_of
 from littoral.client.errors import ClientError, StreamEnded, Unreachable
-from littoral.client.http import CONNECT_S
+from littoral.client.http import CONNECT_S, advice
 
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 """One frame; a node sends none that is longer."""
@@ -156,7 +156,7 @@ def _refused(url: str, e: Exception) -> ClientError:
     if isinstance(e, websockets.exceptions.InvalidStatus):
         answer = e.response
         return error_of(answer.status_code, bytes(answer.body or b""), answer.headers)
-    return Unreachable(f"there is no node at {url}: {e}.", hint="Is it up? Is the address right?")
+    return Unreachable(f"there is no node at {url}: {str(e).rstrip('.')}.", hint=advice(e))
 
 
 def _ended(url: str, e: websockets.exceptions.ConnectionClosed) -> StreamEnded:

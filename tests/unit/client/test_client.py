@@ -173,3 +173,24 @@ def test_one_user_and_one_key_are_read_and_a_mailbox_is_emptied():
         f"{base}/things/n:x/mailbox",
         f"{base}/things/n:x/mailbox/m%2F3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080/api/2/whoami"),
+        (" http://node.test/ ", "http://node.test/api/2/whoami"),
+        ("HTTPS://node.test/twins", "https://node.test/twins/api/2/whoami"),
+    ],
+)
+def test_an_address_is_taken_as_people_write_it(written, asked):
+    transport = Canned((200, b'{"defaultSubject":"nginx:u","subjects":["nginx:u"]}'))
+    with Client(written, transport=transport) as node:
+        node.whoami()
+    assert str(transport.asked[0].url) == asked
+
+
+@pytest.mark.parametrize("written", ["ftp://node.test", "ws://node.test/ws/2"])
+def test_an_address_of_another_kind_is_told_before_anything_is_sent(written):
+    with pytest.raises(Unreachable, match=r"it begins with \w+://\. Write http://HOST:PORT"):
+        Client(written)
