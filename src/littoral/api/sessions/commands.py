@@ -4,6 +4,7 @@ Plain commands are decided in the order of their frames, without a task; all tha
 log makes durable is answered by one callback of it.
 """
 
+from collections.abc import Mapping
 from functools import partial
 
 from littoral.api.pipeline import Commands, Result, SignalHeaders, parse_headers
@@ -19,11 +20,15 @@ from littoral.twin.protocol import (
     Command,
     Envelope,
     InvalidEnvelope,
+    Raw,
     UnknownResponse,
     parse_command,
 )
 
 _Asked = tuple[Envelope, Command, SignalHeaders, Result]
+
+_STRUCTURED = frozenset(("ditto-metadata", "historical-headers"))
+"""Headers whose text over HTTP is JSON."""
 
 _HASTEN_EVERY = 64
 """Commands after which the log is asked to begin a commit, if it is idle."""
@@ -112,7 +117,7 @@ class SessionCommands:
                 result.value,
                 etag=result.etag,
                 originator=session.originator,
-                headers=result.headers,
+                headers=_as_json(result.headers) if result.headers else None,
             )
         )
 
@@ -133,6 +138,11 @@ class SessionCommands:
         issue = self._session.parts.acks.issue
         for name, ack in given.items():
             issue(self._session, entity_id, envelope.correlation_id, name, ack)
+
+
+def _as_json(headers: Mapping[str, str]) -> dict[str, object]:
+    """Headers of an answer as an envelope has them: JSON stands as itself, not as a text."""
+    return {k: Raw(v) if k in _STRUCTURED else v for k, v in headers.items()}
 
 
 def _is_aggregated(command: Command, headers: SignalHeaders) -> bool:

@@ -33,6 +33,21 @@ def command(action, path="/", value=None, *, topic=None, headers=None, **more):
     return fits(frame, "envelope") | more
 
 
+def test_headers_that_are_json_stand_as_json(on_node):
+    async def main(node):
+        await node.call("PUT", "/api/2/things/org.acme:pump", PUMP)
+        async with node.socket() as socket:
+            await socket.accepted()
+            puts = {"put-metadata": [{"key": "unit", "value": "K"}]}
+            await socket.ask(command("modify", "/attributes/a", 2, headers=puts))
+            asked = {"get-metadata": ["unit"]}
+            for action, value in (("retrieve", None), ("modify", 3)):
+                answer = await socket.ask(command(action, "/attributes/a", value, headers=asked))
+                assert answer["headers"]["ditto-metadata"] == {"unit": "K"}
+
+    on_node(main)
+
+
 def test_a_twin_lives_and_dies_by_commands(on_node):
     async def main(node):
         async with node.socket() as socket:
