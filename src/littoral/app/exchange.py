@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from http import HTTPStatus
 from typing import Protocol
 
@@ -13,6 +14,7 @@ BODY_WAITING_BYTES_MAX = 256 * 1024
 _logger = logging.getLogger("littoral.http")
 
 _LINES = {s.value: b"HTTP/1.1 %d %s\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
+_BREAK = re.compile(rb"[\r\n\0]")
 _BODILESS = frozenset((204, 304))
 
 
@@ -194,7 +196,7 @@ def head_of(
     """Status line and headers. Names and values are the application's own and checked there."""
     lines = [_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, b"date: ", date, b"\r\n"]
     for name, value in headers:
-        if b"\n" in value or b"\r" in value:
+        if _BREAK.search(value) or _BREAK.search(name):
             raise ValueError(f"the header {name!r} has a line break in it")
         lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")

@@ -204,9 +204,12 @@ def test_an_application_that_fails_ends_its_connection_only():
     serve(client)
 
 
-def test_a_header_with_a_line_break_never_leaves():
+@pytest.mark.parametrize(
+    "header", [(b"x", b"a\r\nset-cookie: b"), (b"x: a\r\nset-cookie", b"b")], ids=["value", "name"]
+)
+def test_a_header_with_a_line_break_never_leaves(header):
     async def splitting(scope, receive, send):
-        headers = [(b"x", b"a\r\nset-cookie: b")]
+        headers = [header]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def client(port):

@@ -1,5 +1,6 @@
 """Messages to and from things, whichever door they come through: permission, answer, mailbox."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -47,27 +48,39 @@ STORE_S = 3.0
 
 _NEVER_PASSED = frozenset(
     (
+        "alt-svc",
         "channel",
+        "clear-site-data",
         "connection",
         "content-encoding",
         "content-length",
+        "content-security-policy",
         "content-type",
         "correlation-id",
         "date",
         "keep-alive",
+        "location",
+        "proxy-authenticate",
+        "refresh",
         "requested-acks",
         "response-required",
         "server",
         "set-cookie",
         "status",
+        "strict-transport-security",
         "timeout",
         "trailer",
         "transfer-encoding",
         "upgrade",
         "version",
+        "www-authenticate",
     )
 )
-"""What an answer's headers do not carry through a door: it writes its own."""
+"""What an answer's headers do not carry through a door: it writes its own, and a device does not
+tell a browser what to do with the node's address."""
+
+_CROSS_ORIGIN = "access-control-"
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -273,11 +286,20 @@ def _mailbox_ttl(custom: dict[str, str]) -> float | None:
 
 def _answered(reply: Reply) -> Delivered:
     headers = {
-        name.lower(): value
-        for name, value in reply.headers.items()
-        if name.lower() not in _NEVER_PASSED
+        name.lower(): value for name, value in reply.headers.items() if _passes(name.lower(), value)
     }
-    return Delivered(reply.status, reply.payload, reply.content_type, headers, answered=True)
+    content_type = reply.content_type if reply.content_type.isprintable() else ""
+    return Delivered(reply.status, reply.payload, content_type, headers, answered=True)
+
+
+def _passes(name: str, value: str) -> bool:
+    """Whether a responder's header can be one over HTTP, and may: no end of a line is in it."""
+    return (
+        _HEADER.fullmatch(name) is not None
+        and value.isprintable()
+        and name not in _NEVER_PASSED
+        and not name.startswith(_CROSS_ORIGIN)
+    )
 
 
 def _kept(kept: Kept) -> Delivered:

@@ -43,6 +43,32 @@ def test_the_answer_is_the_devices_own_status_and_body(on_node):
     on_node(main)
 
 
+def test_a_device_writes_no_headers_but_harmless_ones(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        evil = {
+            "X-Kept": "as it is",
+            "x: a\r\nset-cookie": "b",
+            "x-split": "a\r\nset-cookie: b",
+            "": "nameless",
+            "Set-Cookie": "a=b",
+            "Content-Length": "0",
+            "Transfer-Encoding": "chunked",
+            "Access-Control-Allow-Origin": "*",
+            "Location": "https://evil.example",
+            "WWW-Authenticate": "Basic",
+        }
+        device = Device(Reply(200, b"tea", "text/html\r\nset-cookie: c", evil))
+        node.inbox.attach("org.acme:pump", device)
+        answer = await node.call("POST", T + "/inbox/messages/brew")
+        assert (answer.status, answer.body) == (200, b"tea")
+        assert set(answer.headers) == {
+            "x-kept", "littoral-answered-by", "correlation-id", "content-length",
+        }  # fmt: skip
+
+    on_node(main)
+
+
 def test_a_message_reaches_a_feature_and_the_outbox(on_node):
     async def main(node):
         await node.call("PUT", T, PUMP)
