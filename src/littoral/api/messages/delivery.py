@@ -127,6 +127,11 @@ class MessageDesk:
         """
         custom = {name: _text(value) for name, value in headers.custom.items()}
         keep_s = _mailbox_ttl(custom)
+        if keep_s is not None and is_claim(message):
+            raise InvalidMailbox(
+                "claims are not kept: they need no permission, and could fill anybody's mailbox.",
+                hint="Leave Littoral-Mailbox-TTL out; a claim waits for up to 10 minutes.",
+            )
         custom.pop(MESSAGE_ID, None)
         message = replace(
             message,

@@ -170,6 +170,17 @@ def test_what_a_thing_sends_is_not_kept_and_a_full_mailbox_is_429(on_node):
     on_node(main)
 
 
+def test_a_claim_is_not_kept_as_anybody_may_send_it(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        for path in ("/inbox/claim", "/inbox/messages/claim"):
+            refused = await node.call("POST", T + path, {}, headers=KEEP)
+            assert (refused.status, refused.code) == (400, "littoral.mailbox.invalid")
+        assert (await node.call("GET", BOX)).json == {"items": []}
+
+    on_node(main)
+
+
 def test_who_may_not_send_a_message_may_not_have_it_kept(on_node):
     async def main(node):
         await node.call("PUT", T, PUMP)
