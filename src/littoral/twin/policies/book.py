@@ -1,6 +1,7 @@
 """Where policies are enforced: the enforcer of each thing, and the one question every door asks."""
 
 import contextlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -28,7 +29,10 @@ from littoral.twin.policies.index import PolicyIndex
 from littoral.twin.policies.settings import PolicySettings
 
 ENFORCERS_MAX = 10_000
-"""Compiled policies kept; those compiled longest ago are compiled again."""
+"""Compiled policies kept; those compiled longest ago are compiled again. Equal ones count as one."""
+
+COMPILED_MAX = 200_000
+"""Policies of which it is kept what they are compiled to."""
 
 NAMESPACES_MAX = 64
 """Namespaces for which one policy's enforcer is kept."""
@@ -41,9 +45,9 @@ _SCAN = 1000
 
 
 class _Compiled:
-    """What is worked out of one policy."""
+    """What is worked out of one policy, or of several that say the same."""
 
-    __slots__ = ("by_namespace", "depends_on", "effective", "guard")
+    __slots__ = ("by_namespace", "content", "depends_on", "effective", "guard", "users")
 
     def __init__(self, policy_id: str, effective: Effective | None, now_ms: int) -> None:
         self.guard: Enforcer | None = None
@@ -51,10 +55,14 @@ class _Compiled:
         self.effective: Effective | None = None
         """Kept only if it is needed again, for namespaces."""
         self.by_namespace: dict[str, Enforcer] | None = None
-        self.depends_on = frozenset((policy_id,))
+        self.depends_on = frozenset[str]()
+        """Other policies."""
+        self.content: bytes | None = None
+        """What the policies say that share it; None if it is one policy's own."""
+        self.users = 0
         if effective is not None:
             self.guard = Enforcer(effective.entries_for(None), now_ms=now_ms)
-            self.depends_on = effective.depends_on
+            self.depends_on = effective.depends_on - {policy_id}
             if effective.restricted:
                 self.effective, self.by_namespace = effective, {}
 
@@ -77,7 +85,9 @@ class PolicyBook:
         self._engine = engine
         self._clock = clock
         self._settings = settings
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: OrderedDict[str, _Compiled] = OrderedDict()
+        self._shared: dict[bytes, _Compiled] = {}
+        self._enforcers = 0
         self._parsed: dict[str, Policy | None] = {}
         self._dependents: dict[str, set[str]] = {}
         self._listeners: list[Callable[[frozenset[str]], None]] = []
@@ -236,6 +246,8 @@ class PolicyBook:
     def _changed(self, hot: Hot | None) -> None:
         if hot is None:
             self._compiled.clear()
+            self._shared.clear()
+            self._enforcers = 0
             self._parsed.clear()
             self._dependents.clear()
             self.index.reload()
@@ -244,13 +256,18 @@ class PolicyBook:
 
     def _drop(self, policy_id: str) -> None:
         self._parsed.pop(policy_id, None)
-        for dependent in tuple(self._dependents.get(policy_id, ())):
+        for dependent in (policy_id, *self._dependents.get(policy_id, ())):
             self._forget(dependent)
 
     def _forget(self, policy_id: str) -> None:
         found = self._compiled.pop(policy_id, None)
         if found is None:
             return
+        found.users -= 1
+        if not found.users:
+            self._enforcers -= 1
+            if found.content is not None:
+                del self._shared[found.content]
         for one in found.depends_on:
             dependents = self._dependents.get(one)
             if dependents is not None:
@@ -259,18 +276,52 @@ class PolicyBook:
                     del self._dependents[one]
 
     def _compile(self, policy_id: str) -> _Compiled:
-        self.compilations += 1
-        if len(self._compiled) >= ENFORCERS_MAX:
-            oldest = iter(tuple(self._compiled))
-            for _ in range(ENFORCERS_MAX // _SPARE):
-                self._forget(next(oldest))
-        policy = self._read(policy_id)
-        effective = None if policy is None else self.resolved(policy)
-        found = _Compiled(policy_id, effective, self._clock.now_ms())
+        found = self._equal(policy_id) or self._compile_anew(policy_id)
+        found.users += 1
+        if len(self._compiled) >= COMPILED_MAX:
+            self._make_room()
         self._compiled[policy_id] = found
         for one in found.depends_on:
             self._dependents.setdefault(one, set()).add(policy_id)
         return found
+
+    def _equal(self, policy_id: str) -> _Compiled | None:
+        """What another policy that says the same is compiled to."""
+        if self._roots(policy_id):
+            return None
+        content = self._content(policy_id)
+        return None if content is None else self._shared.get(content)
+
+    def _content(self, policy_id: str) -> bytes | None:
+        """What the policy says, but for its own id."""
+        try:
+            document = self._engine.load("policy:" + policy_id).fold()
+        except StateDamaged:
+            return None
+        # The text cannot stand for another policy's id: each document has its own somewhere.
+        own = f'"policyId":"{policy_id}",'.encode()
+        return None if document is None else document.replace(own, b"", 1)
+
+    def _compile_anew(self, policy_id: str) -> _Compiled:
+        self.compilations += 1
+        if self._enforcers >= ENFORCERS_MAX:
+            self._make_room()
+        self._enforcers += 1
+        policy = self._read(policy_id)
+        effective = None if policy is None else self.resolved(policy)
+        found = _Compiled(policy_id, effective, self._clock.now_ms())
+        if policy is not None and effective is not None and _is_plain(policy, effective):
+            found.content = self._content(policy_id)
+            if found.content is not None:
+                self._shared[found.content] = found
+        return found
+
+    def _make_room(self) -> None:
+        """Forget what was compiled longest ago, a part of it at a time."""
+        ids = COMPILED_MAX - COMPILED_MAX // _SPARE
+        enforcers = ENFORCERS_MAX - ENFORCERS_MAX // _SPARE
+        while self._compiled and (len(self._compiled) > ids or self._enforcers > enforcers):
+            self._forget(next(iter(self._compiled)))
 
     def _read(self, policy_id: str) -> Policy | None:
         try:
@@ -290,6 +341,12 @@ class PolicyBook:
     def _roots(self, policy_id: str) -> tuple[str, ...]:
         roots = self._settings.namespace_roots
         return roots_of(namespace_of(policy_id), roots) if roots else ()
+
+
+def _is_plain(policy: Policy, effective: Effective) -> bool:
+    """Whether any policy that says the same comes to the same, at any time and in any namespace."""
+    expires = any(subject.expires for entry in policy.entries for subject in entry.subjects)
+    return not expires and not effective.restricted and effective.depends_on <= {policy.id}
 
 
 def policy_of(hot: Hot) -> str:

@@ -218,16 +218,53 @@ def test_the_memory_of_enforcers_is_bounded(on_node, monkeypatch):
     async def main(node):
         book = node.twins.book
         for n in range(100):
-            put(node, f"p{n}")
+            put(node, f"p{n}", people=readers(f"nginx:{n}"))
             put(node, f"q{n}", {f"org.acme:p{n}": {}}, people=readers("nginx:reader"))
         put(node, "many", people=readers("nginx:reader", namespaces=["a.*"]))
         for n in range(100):
             assert may_read(node, f"org.acme:q{n}")
             assert may_read(node, "org.acme:many", f"a.b{n}")
-            assert len(book._compiled) <= 32
+            assert book._enforcers <= 32
             assert len(book._parsed) <= 8
             assert sum(map(len, book._dependents.values())) <= 3 * 32
         assert len(book._compiled["org.acme:many"].by_namespace) <= 4
+        await node.log.wait()
+
+    on_node(main)
+
+
+def test_policies_that_say_the_same_are_compiled_once(on_node, monkeypatch):
+    monkeypatch.setattr(book_module, "COMPILED_MAX", 64)
+
+    async def main(node):
+        book = node.twins.book
+        for n in range(200):
+            put(node, f"p{n}", people=readers("nginx:reader"))
+        before = book.compilations
+        for n in range(200):
+            assert may_read(node, f"org.acme:p{n}")
+            assert len(book._compiled) <= 64
+        assert book.compilations == before + 1
+        put(node, "p7", people=readers("nginx:other"))
+        assert not may_read(node, "org.acme:p7")
+        assert may_read(node, "org.acme:p8")
+        put(node, "p7", people=readers("nginx:reader"))
+        assert may_read(node, "org.acme:p7")
+        await node.log.wait()
+
+    on_node(main)
+
+
+def test_policies_whose_subjects_expire_are_compiled_each_on_its_own(on_node):
+    async def main(node):
+        book = node.twins.book
+        until = {"nginx:reader": {"expiry": "2099-01-01T00:00:00Z"}}
+        for n in range(5):
+            put(node, f"e{n}", people={**readers("nginx:reader"), "subjects": until})
+        before = book.compilations
+        for n in range(5):
+            assert may_read(node, f"org.acme:e{n}")
+        assert book.compilations == before + 5
         await node.log.wait()
 
     on_node(main)
