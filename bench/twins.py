@@ -42,7 +42,7 @@ _NUMBERS = itertools.count(1000)
 
 
 def thing(number):
-    """About 1 kB, as issue 3 measures with."""
+    """About 1 kB."""
     reading = {f"axis{axis}": round(number * 0.37 + axis, 3) for axis in range(12)}
     return {
         "policyId": POLICY,

@@ -165,7 +165,7 @@ class Door:
             self._failures += 1
             more["correlation-id"] = more["correlation-id"] or self.new_id()
             _logger.exception(
-                "%s %s failed; correlation-id %s",
+                "%s %r failed; correlation-id %s",
                 scope.get("method"),
                 scope.get("path"),
                 more["correlation-id"],

@@ -112,7 +112,7 @@ class CommandLate(LittoralError):
 
 
 class NotSupported(LittoralError):
-    """Ditto has it, this release has not: refused, never silently ignored."""
+    """Ditto has it, Littoral has not: refused, never silently ignored."""
 
     code = "littoral.unsupported"
     kind = Kind.UNSUPPORTED

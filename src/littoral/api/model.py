@@ -14,6 +14,12 @@ HEADER_BYTES_MAX = 16 * 1024
 BODY_BYTES_MAX = 64 * 1024
 """Body of a request that is neither a thing, a policy nor a message."""
 
+PASSWORD_CHARS_MIN = 8
+"""A shorter password of a person is refused."""
+
+PASSWORD_CHARS_MAX = 1024
+"""A longer one is refused too: what hashing it costs grows with it."""
+
 CLOUD_EVENT_BYTES_MAX = 256 * 1024
 """Body of a CloudEvent: a thing or a message with its envelope."""
 

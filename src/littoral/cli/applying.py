@@ -109,6 +109,11 @@ def apply_files(client: Client, files: Sequence[str], *, form: Form, quiet: bool
         _sum_up(run.counts, perf_counter() - began, beside=form is not Form.TABLE)
     if run.broken is not None:
         raise run.broken
+    if not run.counts:
+        raise manifests.InvalidManifestFile(
+            f"{', '.join(files)}: there is no manifest in it.",
+            hint="A manifest has apiVersion, kind, metadata and spec.",
+        )
     return run.counts["error"]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from littoral.cli.output import Form, errors, note, plain_table, print_table, show_one
+from littoral.cli.output import Form, amount, errors, note, plain_table, print_table, show_one
 from littoral.cli.target import Target
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ def _verb(action: Action, path: str) -> str:
 
 def _agreed(report: "BulkReport", verb: str) -> bool:
     if not sys.stdin.isatty():
-        note(f"nothing was written: --yes would {verb} {report.changed:,} things.", style="yellow")
+        note(
+            f"nothing was written: --yes would {verb} {amount(report.changed, 'thing')}.",
+            style="yellow",
+        )
         return False
     return typer.confirm(f"{verb} {report.changed:,} things?", err=True)
 

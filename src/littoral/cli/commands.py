@@ -102,9 +102,11 @@ def get(
             client, kind, names or [], tenant=tenant, namespaces=namespace or [], query=query
         )
         columns, name = objects.COLUMNS[kind]
-        count = show(_first(found, limit), form=output, columns=columns, name=name)
-    if names and count < len(names):
-        note(f"littoral: {len(names) - count} of {len(names)} are not there, or not yours to see.")
+        missing = dict.fromkeys(names or ())
+        rows = _first(objects.crossing_off(missing, kind, found), limit)
+        show(rows, form=output, columns=columns, name=name)
+    if missing:
+        note(f"littoral: not there, or not yours to see: {', '.join(missing)}.")
         raise typer.Exit(1)
 
 

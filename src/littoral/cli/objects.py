@@ -71,6 +71,18 @@ def found(
             yield from _each(names, client.administration.api_keys, client.administration.api_key)
 
 
+def crossing_off(
+    missing: dict[str, None], kind: Kind, rows: Iterable[dict[str, object]]
+) -> Iterator[dict[str, object]]:
+    """The same rows; what they name leaves ``missing``."""
+    name = COLUMNS[kind][1]
+    for row in rows:
+        missing.pop(str(row[name]) if isinstance(name, str) else name(row), None)
+        if kind is Kind.DEVICE:
+            missing.pop(str(row["id"]), None)
+        yield row
+
+
 def delete(client: Client, kind: Kind, name: str) -> None:
     """Delete one object.
 

@@ -155,6 +155,11 @@ def _cell(value: object) -> str:
     return escape(str(value))
 
 
+def amount(count: int, noun: str) -> str:
+    """``1 thing``, ``2,000 things``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def amount_of_bytes(count: float) -> str:
     """``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -36,8 +36,10 @@ def history(
 ) -> None:
     """Show the changes of a thing, oldest first, as you may see them."""
     with target.client() as client, client.session() as session:
+        # A node takes -10 for ten before the latest one, which are eleven.
+        begin = first if first is None or first >= 0 else first + 1
         changes = session.history(
-            thing, first=first, last=last, since=since, until=until, query=query,
+            thing, first=begin, last=last, since=since, until=until, query=query,
             group="policies" if policy else "things",
         )  # fmt: skip
         rows = _rows(changes, as_text=output is Form.TABLE)

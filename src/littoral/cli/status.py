@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from littoral.cli.output import amount_of_bytes, console, duration, plain_table, print_table
+from littoral.cli.output import amount, amount_of_bytes, console, duration, plain_table, print_table
 
 MS = 1000
 
@@ -22,7 +22,7 @@ def print_status(status: Mapping[str, Any]) -> None:
     out.print(f"[bold]{node['name']}[/] ({node['role']}, littoral {node['version']}) is {word}")
     fill = 100 * log["bytes_used"] / max(1, log["bytes_max"])
     out.print(
-        f"log: {log['records']:,} records since start, head {log['head']:,}; "
+        f"log: {amount(log['records'], 'record')} since start, head {log['head']:,}; "
         f"{amount_of_bytes(log['bytes_used'])} of {amount_of_bytes(log['bytes_max'])} "
         f"({fill:.1f} %)"
     )
@@ -37,11 +37,12 @@ def _doors(parts: Mapping[str, Any], out: Console) -> None:
     mqtt, twins = parts.get("mqtt"), parts.get("twins")
     if mqtt:
         out.print(
-            f"mqtt: {mqtt['connections']:,} connections, {mqtt['publishes']:,} messages, "
-            f"{mqtt['acknowledged']:,} acknowledged, {mqtt['commands']:,} commands"
+            f"mqtt: {amount(mqtt['connections'], 'connection')}, "
+            f"{amount(mqtt['publishes'], 'message')}, "
+            f"{mqtt['acknowledged']:,} acknowledged, {amount(mqtt['commands'], 'command')}"
         )
     if twins:
-        out.print(f"twins: {twins['hot']:,} hot, {twins['conflicts']:,} conflicts")
+        out.print(f"twins: {twins['hot']:,} hot, {amount(twins['conflicts'], 'conflict')}")
 
 
 def _classes(classes: list[Mapping[str, Any]], now: str, out: Console) -> None:

@@ -7,7 +7,7 @@ option nearest to the command wins, and the environment fills in what neither sa
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,8 +25,8 @@ class Target:
 
     url: str = DEFAULT_URL
     user: str = ""
-    password: str = ""
-    api_key: str = ""
+    password: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
     """Or a JWT; instead of user and password."""
 
     def client(self) -> "Client":

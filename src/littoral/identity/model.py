@@ -1,7 +1,7 @@
 """What proves who somebody is, who that is, and what the node is told about issuers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TOKEN_CHARS_MAX = 16 * 1024
 """Length of a bearer token. Source: Ditto's limit of one header value."""
@@ -71,13 +71,13 @@ class IdentitySettings:
 class Proofs:
     """What came with a request, unread. Texts, so that equal requests are equal proofs."""
 
-    authorization: str = ""
+    authorization: str = field(default="", repr=False)
     """The Authorization header: Basic or Bearer."""
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
     """The X-API-Key header."""
     pre_authenticated: str = ""
     """The ``x-ditto-pre-authenticated`` header."""
-    access_token: str = ""
+    access_token: str = field(default="", repr=False)
     """The query parameter, for browsers that cannot set headers of a WebSocket."""
 
 

@@ -80,6 +80,11 @@ def test_a_bulk_is_done_when_told_and_history_shows_it(fleet):
     assert changes[-1]["value"] == {"seen": True}
     last = fleet.run("history", f"{SPACE}:t1", "--from", "2", "-o", "name")
     assert last.out == "2\n"
+    newest = fleet.run("history", f"{SPACE}:t1", "--from", "-1", "-o", "name")
+    assert (
+        newest.out.splitlines()
+        == fleet.run("history", f"{SPACE}:t1", "-o", "name").out.splitlines()[-1:]
+    )
     assert fleet.run("history", f"{SPACE}:t9").code == 1
     assert fleet.run("history", f"{SPACE}:p", "--policy", "-o", "name").out == "1\n"
 

@@ -98,3 +98,11 @@ def test_what_stands_before_a_broken_document_is_applied(applied):
     error, out, _, taken = applied(manifest("a") + manifest("b") + manifest("c") + "x: [\n")
     assert isinstance(error, InvalidManifestFile)
     assert taken == 3 and "3 created" in out
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n---\n"])
+def test_a_file_without_a_manifest_is_no_success(applied, text):
+    refused, out, _, taken = applied(text)
+    assert (out, taken) == ("", 0) and "m.yaml: there is no manifest in it. A manifest has" in str(
+        refused
+    )

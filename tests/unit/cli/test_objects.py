@@ -42,7 +42,7 @@ def test_named_users_and_keys_are_asked_for_one_by_one(littoral):
         f"GET {V1}/users/bob": [(404, MISSING)],
     }
     done = littoral("get", "apikeys", "k1", "k2", "-o", "name", answers=answers)
-    assert (done.code, done.out) == (1, "k1\n") and "1 of 2 are not there" in done.err
+    assert (done.code, done.out) == (1, "k1\n") and "not yours to see: k2.\n" in done.err
     done = littoral("describe", "user", "bob", answers=answers)
     assert (done.code, done.out) == (1, "") and "`littoral get users` lists them" in done.err
 
@@ -97,3 +97,14 @@ def test_deleting_ends_at_the_first_that_is_refused(littoral):
 def test_a_device_without_a_tenant_is_a_usage_error(littoral):
     done = littoral("delete", "device", "d1", answers={})
     assert done.code == 2 and "write TENANT/DEVICE" in done.err
+
+
+def test_a_device_is_found_by_its_own_id_and_the_missing_are_named(littoral):
+    answers = {
+        f"GET {V1}/tenants": [(200, {"items": [{"id": "t", "namespaces": ["n"]}], "next": ""})],
+        f"GET {V1}/devices": [(200, DEVICES)],
+    }
+    assert littoral("get", "devices", "d1", answers=answers).code == 0
+    done = littoral("get", "devices", "t/d1", "t/d2", "d3", "-o", "name", answers=answers)
+    assert (done.code, done.out) == (1, "t/d1\n")
+    assert done.err.strip() == "littoral: not there, or not yours to see: t/d2, d3."

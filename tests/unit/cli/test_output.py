@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from littoral.cli.output import Form, amount_of_bytes, duration, show, show_one
+from littoral.cli.output import Form, amount, amount_of_bytes, duration, show, show_one
 
 ROWS = [
     {"id": "a", "enabled": True, "namespaces": ["x", "y"], "defaultPolicy": ""},
@@ -89,3 +89,7 @@ def test_durations_have_two_units_at_the_most(seconds, text):
 )
 def test_amounts_of_bytes_are_readable(count, text):
     assert amount_of_bytes(count) == text
+
+
+def test_amounts_agree_with_their_noun():
+    assert [amount(n, "thing") for n in (0, 1, 2000)] == ["0 things", "1 thing", "2,000 things"]

@@ -6,7 +6,7 @@ import msgspec
 
 from littoral.api.errors import InvalidManifest, MethodNotAllowed, RouteMissing
 from littoral.api.http import Answer, Request, empty_answer, json_answer
-from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX
+from littoral.api.model import BODY_BYTES_MAX, PAGES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from littoral.api.parts import ApiParts
 from littoral.registry import NotRegistered, Role, User
 
@@ -14,7 +14,9 @@ from littoral.registry import NotRegistered, Role, User
 class UserRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of PUT /users/{name}."""
 
-    password: Annotated[str, msgspec.Meta(min_length=8, max_length=1024)]
+    password: Annotated[
+        str, msgspec.Meta(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)
+    ]
     roles: tuple[Role, ...] = (Role.USER,)
 
 
@@ -56,6 +58,10 @@ class UserRoutes:
         try:
             wanted = msgspec.json.decode(body, type=UserRequest)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+            if "$.password" in str(e):
+                raise InvalidManifest(
+                    f"a password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX:,} characters."
+                ) from e
             raise InvalidManifest(f"this is not a user: {str(e)[:200]}.") from e
         created = self._registry.user(name) is None
         user = await self._registry.set_user(name, wanted.password, roles=wanted.roles)

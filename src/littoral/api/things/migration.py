@@ -1,7 +1,7 @@
 """Ditto's ``migrateDefinition``: a thing gets a new definition and what goes with it, in one step.
 
-Without Thing Models (a later release) nothing is validated against the new definition, and missing
-properties cannot be made from its defaults: asking for that is refused.
+There are no Thing Models here: nothing is validated against the new definition, and missing
+properties cannot be made from its defaults. Asking for that is refused.
 """
 
 import re
@@ -57,7 +57,7 @@ class Migration:
             raise InvalidJson(f"this is no migration: {e}.") from e
         if wanted.initialize_missing_properties_from_defaults:
             raise NotSupported(
-                "defaults of thing models are not supported by this release.",
+                "this node knows no thing models, and so no defaults of theirs.",
                 hint="Leave initializeMissingPropertiesFromDefaults out.",
             )
         conditions = {

@@ -133,6 +133,6 @@ async def _patch(request: Request) -> object:
 def _refuse_description(request: Request) -> None:
     if request.accepts(THING_DESCRIPTION) and not request.accepts("application/json"):
         raise NotSupported(
-            "thing descriptions are not supported by this release.",
+            "this node writes no thing descriptions.",
             hint="Accept application/json.",
         )

@@ -35,7 +35,7 @@ class Connect:
     clean_start: bool = True
     keep_alive_s: int = 0
     username: str | None = None
-    password: bytes | None = None
+    password: bytes | None = field(default=None, repr=False)
     will: Will | None = None
     properties: Properties = field(default_factory=_none)
 

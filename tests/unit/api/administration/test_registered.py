@@ -88,3 +88,15 @@ def test_a_token_for_a_tenant_that_is_not_there_is_refused(on_node):
         assert node.log.head == head
 
     on_node(main)
+
+
+def test_a_password_that_is_too_short_is_told_the_length(on_node):
+    async def main(node):
+        path = "/api/littoral/v1/users/ann"
+        answer = await node.call("PUT", path, BODY | {"password": "short"}, user=DEVOPS)
+        assert (answer.status, answer.json["message"]) == (
+            400,
+            "a password has 8 to 1,024 characters.",
+        )
+
+    on_node(main)

@@ -62,3 +62,11 @@ def test_whoever_does_not_ask_does_not_pay():
     made = "littoral.api.docs.openapi", "littoral.api.docs.schemas", "littoral.api.docs.asyncapi"
     program = f"import sys, littoral.api; sys.exit(any(m in sys.modules for m in {made!r}))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_page_shows_what_a_body_may_hold(on_node):
+    async def main(node):
+        page = (await node.call("GET", "/docs", user=None)).body.decode()
+        assert "What may stand in it" in page and "scrollIntoView" in page
+
+    on_node(main)
