@@ -21,12 +21,13 @@ from time import perf_counter, process_time
 import uvloop
 
 from figures import Figure, report
-from littoral.app.bench.node import call, cloud_process, running
+from littoral.app.bench.node import cloud_process, running
 from littoral.app.bench.processes import cpu_seconds
 from littoral.app.demo.verdict import quantiles
 from littoral.app.frames import TEXT, head_of
 
 WARMUP_S = 3.0
+FILLERS = 16
 USER = ("ditto", "ditto")
 HANDSHAKE = (
     b"GET /ws/2 HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -140,15 +141,37 @@ def thing(n):
     }
 
 
+async def fill(port, things):
+    """Make the things over HTTP, several at a time."""
+
+    async def some(first):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        token = base64.b64encode(":".join(USER).encode())
+        for n in range(first, things, FILLERS):
+            body = json.dumps(thing(n)).encode()
+            writer.write(
+                b"PUT /api/2/things/org.bench:t%d HTTP/1.1\r\nHost: bench\r\n"
+                b"Authorization: Basic %s\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (n, token, len(body), body)
+            )
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert b" 201 " in head, head
+            length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length))
+        writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        for first in range(min(FILLERS, things)):
+            tasks.create_task(some(first))
+
+
 def measure(things, window, seconds):
     """Run node and load; return the load's result and the node's processor time."""
     with (
         tempfile.TemporaryDirectory(prefix="littoral-bench-") as directory,
         running(cloud_process(Path(directory, "node"))) as node,
     ):
-        for n in range(things):
-            body = json.dumps(thing(n)).encode()
-            call(node, "PUT", f"/api/2/things/org.bench:t{n}", body)
+        uvloop.run(fill(node.http_port, things))
         command = [sys.executable, __file__, "--load", str(node.http_port)]
         command += ["--things", str(things), "--window", str(window), "--seconds", str(seconds)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -164,7 +187,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--load", type=int, default=0)
-    parser.add_argument("--things", type=int, default=1000)
+    parser.add_argument("--things", type=int, default=100_000)
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()

@@ -36,6 +36,7 @@ from littoral.twin.errors import (
 )
 from littoral.twin.model import (
     NO_CONDITIONS,
+    PENDING_HOT_MAX,
     Caller,
     Conditions,
     IfEqual,
@@ -363,7 +364,8 @@ class ThingCommands(ThingReads):
         body = b"" if deleted else json.encode(value)
         after: state.After | None = None
         result = current
-        if not _is_small(hot, change, headers, len(body) + _EXPANSION * len(path)):
+        size = len(body) + _EXPANSION * len(path)
+        if self._is_rare(hot) or not _is_small(hot, change, headers, size):
             result = state.change(current, kind, keys, value, headers)
             after = (result, None if result is None else _encoded(hot, result))
         elif kind == "thing.merged":
@@ -380,6 +382,10 @@ class ThingCommands(ThingReads):
             seq=record.seq,
             policy_seq=policy_seq,
         )
+
+    def _is_rare(self, hot: Hot) -> bool:
+        """Whether a patch would be folded before the next one comes: then it is folded at once."""
+        return not hot.pending and self._engine.log.head - hot.last_seq > PENDING_HOT_MAX
 
     # -- checks
 

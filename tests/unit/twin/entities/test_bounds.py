@@ -3,6 +3,7 @@
 import asyncio
 
 from littoral.twin.entities import engine
+from littoral.twin.things import commands
 
 T = "org.littoral:d0"
 
@@ -19,6 +20,28 @@ def test_only_some_things_hold_their_newest_patch_parsed(on_node, monkeypatch):
         assert held == [3, 4, 5]
         assert node.twins.statistics().folds == 3
         assert [node.properties("f", f"org.littoral:d{n}")["n"] for n in range(6)] == list(range(6))
+
+    on_node(main)
+
+
+def test_a_thing_that_changes_rarely_is_folded_at_once(on_node, monkeypatch):
+    monkeypatch.setattr(commands, "PENDING_HOT_MAX", 5)
+
+    async def main(node):
+        hot = node.twins.engine.hot
+        node.door("d0").telemetry("f", b'{"n":0}')
+        node.twins.flush()
+        assert not hot[f"thing:{T}"].pending
+        path = "/features/f/properties/n"
+        node.twins.things.modify(node.admin, T, path, 1)
+        assert hot[f"thing:{T}"].pending
+        hot[f"thing:{T}"].fold()
+        for n in range(1, 8):
+            node.door(f"d{n}").telemetry("f", b'{"n":1}')
+        node.twins.things.modify(node.admin, T, path, 2)
+        assert not hot[f"thing:{T}"].pending
+        assert node.properties("f", T) == {"n": 2}
+        await node.log.wait()
 
     on_node(main)
 
