@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
+from littoral.edge.teller import Teller
 from littoral.log.adapters.sqlite import SqliteStore
+from littoral.registry import RegistryTelling
 from littoral.simulate import Late
 from littoral.simulate.world import run_world
+from littoral.twin import Telling
 from littoral.twin.core.state import Hot
 
 SEEDS_MAX = 60
@@ -146,3 +149,25 @@ def test_a_letter_that_is_done_before_it_was_answered_is_caught():
         mailbox._hand = done_at_once
 
     assert caught("was promised, and never came", prepare=careless) is not None
+
+
+def test_a_site_that_is_not_told_what_is_gone_is_caught(monkeypatch):
+    monkeypatch.setattr(Teller, "begin", lambda self, positions, **_: False)
+    assert caught("", seeds=range(20), forgetful=True) is not None
+
+
+def test_a_telling_that_forgets_what_the_taker_wrote_is_caught(monkeypatch):
+    monkeypatch.setattr(Telling, "_unheard", lambda self, *_: [])
+    monkeypatch.setattr("littoral.twin.entities.telling._keep_newer", lambda *_: None)
+    assert caught("in the cloud", forgetful=True) is not None
+
+
+def test_a_registry_that_keeps_what_was_not_told_is_caught(monkeypatch):
+    monkeypatch.setattr(RegistryTelling, "forget", lambda self, key, *, stamp: None)
+    assert caught("are not those in the cloud", forgetful=True) is not None
+
+
+def test_a_telling_behind_the_records_is_caught(monkeypatch):
+    # After a cut the site seems to have what it was never told.
+    monkeypatch.setattr(Teller, "goes_first", False)
+    assert caught("", seeds=range(180, 190), forgetful=True) is not None

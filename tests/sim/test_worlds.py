@@ -6,12 +6,14 @@ or, better, a test of the part that had the bug.
 
 import pytest
 
+from littoral.edge.teller import Teller
 from littoral.simulate.world import run_world
 
 
 def live(seed, **options):
     """Run the world of ``seed`` to its end; a failure says how to see it again."""
-    replay = f"replay: .venv/bin/python -m littoral.simulate {seed} --trace"
+    kind = " --forgetful" if options.get("forgetful") else ""
+    replay = f"replay: .venv/bin/python -m littoral.simulate {seed}{kind} --trace"
     try:
         verdict = run_world(seed, **options)
     except BaseException as error:
@@ -44,3 +46,23 @@ def test_the_worlds_are_worth_running():
     assert sum(v.conflicts for v in verdicts) > 0
     assert sum(v.answered for v in verdicts) > 0
     assert sum(v.letters for v in verdicts) > 20
+
+
+@pytest.mark.slow
+def test_who_comes_when_records_are_gone_is_told_what_they_came_to(world_seed):
+    # Logs keep half a second and a few kilobytes; sites come late, and miss what is forgotten.
+    live(world_seed, forgetful=True)
+
+
+def test_forgetful_worlds_are_worth_running(monkeypatch):
+    told = []
+    begin = Teller.begin
+
+    def counted(self, *args, **more):
+        told.append(begin(self, *args, **more))
+        return told[-1]
+
+    monkeypatch.setattr(Teller, "begin", counted)
+    for seed in range(10):
+        live(seed, forgetful=True)
+    assert sum(told) > 10

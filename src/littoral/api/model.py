@@ -93,6 +93,12 @@ PAGES_MAX = 1_000
 COUNT_CHUNK = 1_000
 """Things counted before others have their turn."""
 
+INCIDENTS_CHUNK = 512
+"""Records read from the log at a time when incidents are looked for."""
+
+INCIDENTS_SCAN_MAX = 20_000
+"""Records looked at for one page of incidents; the page may be empty then."""
+
 SCAN_IDS_MAX = 2_000
 """Ids looked at for one page of readable things."""
 

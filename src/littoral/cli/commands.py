@@ -12,7 +12,7 @@ from littoral.cli.explaining import why
 from littoral.cli.identities import apikey_create, seconds_of, user_set
 from littoral.cli.kinds import Kind, parse_kind
 from littoral.cli.output import Form, note, show, show_one
-from littoral.cli.records import history, mailbox_cancel, mailbox_list
+from littoral.cli.records import history, incidents, mailbox_cancel, mailbox_list
 from littoral.cli.target import Target, on_node, remember
 
 TOKEN_HOURS_MAX = 168
@@ -38,7 +38,7 @@ def build() -> typer.Typer:
     cli.callback()(remember)
     talking: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
         ("Objects of a node", (get, describe, apply, delete, bulk, watch, history, send, why)),
-        ("Operation", (status, doctor)),
+        ("Operation", (status, incidents, doctor)),
     )
     for panel, commands in talking:
         for command in commands:

@@ -1,7 +1,8 @@
-"""``history`` and ``mailbox``: what happened to a thing, and what waits for its device."""
+"""``history``, ``incidents``, ``mailbox``: what happened, and what waits for a device."""
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from littoral.client import Client, Signal
 
 CHANGES = ("revision", "timestamp", "action", "path", "value")
+INCIDENTS = ("at", "kind", "node", "thingId", "path", "details")
 MAILS = ("messageId", "subject", "featureId", "sender", "kept", "expires", "offered")
 
 
@@ -61,6 +63,25 @@ def _first(rows: Iterator[dict[str, object]], limit: int) -> Iterator[dict[str, 
     yield from islice(rows, limit)
     if next(rows, None) is not None:
         note(f"there are more than {limit:,}: raise --limit, or give --from", style="yellow")
+
+
+def incidents(
+    target: Target,
+    thing: Annotated[str, typer.Argument(help="Only of this thing.")] = "",
+    kind: Annotated[str, typer.Option(help="conflict, loss, gap or rollback.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
+    output: Annotated[Form, typer.Option("--output", "-o", help="How to print it.")] = Form.TABLE,
+) -> None:
+    """Show writes that lost to others, records that were dropped, and roll-backs; oldest first."""
+    import msgspec
+
+    with target.client() as client:
+        found = deque(client.administration.incidents(kind, thing=thing), maxlen=limit)
+    rows: list[dict[str, object]] = [msgspec.to_builtins(one) for one in found]
+    if output is Form.TABLE:
+        for row in rows:
+            row["details"] = json.dumps(row["details"], ensure_ascii=False)
+    show(rows, form=output, columns=INCIDENTS, name="seq")
 
 
 def mailbox_list(

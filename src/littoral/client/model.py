@@ -57,6 +57,19 @@ class SiteInfo(Answer, frozen=True, rename="camel", kw_only=True):
     link: dict[str, object] = {}  # msgspec copies it
 
 
+class Incident(Answer, frozen=True, rename="camel", kw_only=True):
+    """What was overruled (``conflict``), dropped (``loss``), missed (``gap``) or given back (``rollback``)."""
+
+    seq: int
+    kind: str
+    at: str
+    node: str
+    """Where it happened."""
+    thing_id: str = ""
+    path: str = ""
+    details: Any = None
+
+
 class TokenInfo(Answer, frozen=True, rename="camel", kw_only=True):
     """A one-time enrolment token; it is shown this once."""
 

@@ -10,6 +10,7 @@ from littoral.edge.core import (
     Advanced,
     Answered,
     Apply,
+    AskedAgain,
     Close,
     Deliver,
     Effect,
@@ -20,26 +21,28 @@ from littoral.edge.core import (
     Measured,
     Now,
     Opened,
+    PartTaken,
     Restamp,
     RolledBack,
+    TakePart,
     Transmit,
     relevant,
 )
 from littoral.edge.core.frames import Hello
+from littoral.edge.desk import Desk
 from littoral.edge.errors import ChannelClosed
 from littoral.edge.inflow import Inflow
 from littoral.edge.meter import Meter
-from littoral.edge.model import LIVE_PENDING_MAX, LinkPhase, Scope
+from littoral.edge.model import LinkPhase, Scope
 from littoral.edge.parts import LinkParts
 from littoral.edge.ports import FrameChannel
-from littoral.edge.refusals import ranges_of
+from littoral.edge.reception import Reception
 from littoral.edge.rollback import recover
+from littoral.edge.taker import Taker, unfinished
+from littoral.edge.teller import Teller
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
 from littoral.log import Cursor, LogBusy, LogFull, RecordClass
-
-APPLY_CHUNK = 128
-"""Records applied before others on the loop get their turn: about 2 ms."""
 
 CLOSE_GRACE_S = 1.0
 """How long a session that is over may take to say so."""
@@ -58,6 +61,10 @@ class Host(Protocol):
 
     def filled(self, conversation: "Conversation", lane: str) -> None:
         """The peer has everything of a backfill."""
+        ...
+
+    def told(self, conversation: "Conversation") -> None:
+        """The peer was told everything that it may see, as it was some time after `opened`."""
         ...
 
     async def answer(
@@ -93,25 +100,33 @@ class Conversation:
         self._cursors: dict[int, Cursor] = {}
         self.scope = Scope()
         self._out: deque[bytes] = deque()
-        self._applies: deque[Apply] = deque()
-        self._waiting: dict[int, Callable[[Answered], None]] = {}
+        self._applies: deque[Apply | TakePart] = deque()
         self._fills: dict[str, Scope] = {}
         self._held_back = False
-        self._delivering = 0
         self._wake = asyncio.Event()
         self._drained = True
         self._low_at = 0.0
         self._pongs: list[asyncio.Future[None]] = []
         self._tasks: asyncio.TaskGroup | None = None
-        epochs = parts.log.opened.epochs
+        self._is_client = is_client
+        self.teller: Teller | None = None
+        self._tells_next = False
         self._session = LinkSession(
             node=parts.log.node,
-            chain=[(e.origin, e.previous_seq) for e in epochs],
+            chain=[(e.origin, e.previous_seq) for e in parts.log.opened.epochs],
             head=parts.log.committed,
             settings=parts.settings,
             now=self._now(),
             is_client=is_client,
             software=parts.software,
+        )
+        self._reception = Reception(parts, self, self._session)
+        self.live = Desk(
+            self._session,
+            answer=self._answer,
+            spawn=self._spawn,
+            now=self._now,
+            perform=self.perform,
         )
 
     @property
@@ -133,7 +148,7 @@ class Conversation:
                 self._tasks = tasks
                 reader = tasks.create_task(self._read_loop())
                 ticker = tasks.create_task(self._tick_loop())
-                self._perform()
+                self.perform()
                 await self._send_loop()
                 self._tasks = None
                 reader.cancel()
@@ -141,7 +156,7 @@ class Conversation:
         finally:
             self._tasks = None
             self._session.abandon()
-            self._perform()
+            self.perform()
             self._cut_off()
             await self.channel.close(self.over[1] if self.over else "")
 
@@ -150,14 +165,6 @@ class Conversation:
         for cls, seq in newest.items():
             self._session.note(cls, seq)
         self._wake.set()
-
-    def ask(
-        self, topic: str, body: bytes, *, ttl_s: float, done: Callable[[Answered], None]
-    ) -> None:
-        """Send a live message; ``done`` is called once. Raises `LinkBusy`."""
-        number = self._session.ask(topic, body, ttl_s=ttl_s, now=self._now())
-        self._waiting[number] = done
-        self._perform()
 
     @property
     def positions(self) -> dict[int, int]:
@@ -169,26 +176,24 @@ class Conversation:
         self._fills[lane] = scope
         self._session.backfill(lane, upto)
 
-    def hold_back(self) -> None:
-        """Send no records before what is open in the log now is durable."""
+    def hold_back(self, then: Callable[[], None] | None = None) -> None:
+        """Send no records before what is open in the log now is durable; do ``then`` first."""
         self._held_back = True
 
         def go_on(error: LittoralError | None) -> None:
             # After an error the session ends: see the hosts' `on_abort`.
             self._held_back = error is not None
+            if error is None and then is not None:
+                then()
+                self._interpret()
             self._wake.set()
 
         self._log.on_commit(go_on)
 
-    def tell(self, topic: str, body: bytes, *, ttl_s: float) -> None:
-        """Send a live message that wants no answer."""
-        self._session.tell(topic, body, ttl_s=ttl_s)
-        self._perform()
-
     def stop(self, code: str, reason: str) -> None:
         """End the session from here; the peer is told."""
         self._session.close(code, reason)
-        self._perform()
+        self.perform()
 
     async def is_alive(self, within_s: float) -> bool:
         """Whether the peer answers a ping in time."""
@@ -197,7 +202,7 @@ class Conversation:
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self._session.probe(self._now())
-        self._perform()
+        self.perform()
         try:
             async with asyncio.timeout(within_s):
                 await pong
@@ -218,13 +223,17 @@ class Conversation:
             while self._session.phase is not LinkPhase.CLOSED:
                 data = await self.channel.receive()
                 self._session.receive(data, self._now())
-                self._perform()
+                self.perform()
                 while self._applies:
-                    await self._apply(self._applies.popleft())
+                    match self._applies.popleft():
+                        case Apply() as frame:
+                            await self._reception.apply(frame)
+                        case TakePart() as part:
+                            await self._reception.take_part(part)
         except ChannelClosed as e:
             self.over = self.over or (e.code, e.message)
             self._session.abandon()
-            self._perform()
+            self.perform()
         except LittoralError as e:
             self.stop(e.code, str(e))
 
@@ -234,7 +243,7 @@ class Conversation:
                 now_s = self._now().s
                 await asyncio.sleep(max(0.001, self._session.deadline() - now_s))
                 self._session.tick(self._now(), committed=self._log.committed)
-                self._perform()
+                self.perform()
                 self.release_held()
         except LittoralError as e:
             self.stop(e.code, str(e))
@@ -270,10 +279,21 @@ class Conversation:
 
     def _pump(self) -> bool:
         """Read once from the log and give it to the session; False if there is nothing to do."""
-        read = self._session.next_read()
-        if read is None or self._held_back:
+        if self._held_back:
             return False
         now_s = self._now().s
+        # In turns with the records, so that neither waits for the other; what is urgent goes first.
+        self._tells_next = not self._tells_next
+        first = self.teller is not None and self.teller.goes_first
+        if self.teller is not None and (first or not self._session.has_urgent):
+            read = None if first or self._tells_next else self._session.next_read()
+            if read is None and self._tell(now_s):
+                return True
+            if first:
+                return False
+        read = self._session.next_read()
+        if read is None:
+            return False
         low = self._drained and not self._session.has_urgent
         if low and now_s - self._low_at < self._parts.settings.linger_s:
             return False
@@ -302,9 +322,19 @@ class Conversation:
         self._interpret()
         return True
 
+    def _tell(self, now_s: float) -> bool:
+        assert self.teller is not None
+        try:
+            told = self.teller.pump(now_s)
+        except LittoralError as e:
+            self._session.close(e.code, str(e))
+            told = True
+        self._interpret()
+        return told
+
     # Effects.
 
-    def _perform(self) -> None:
+    def perform(self) -> None:
         """Do what the session asks, and wake the sender: there may be something for it."""
         self._interpret()
         self._wake.set()
@@ -321,27 +351,36 @@ class Conversation:
         match effect:
             case Transmit(data):
                 self._out.append(data)
-            case Apply():
+            case Apply() | TakePart():
                 self._applies.append(effect)
             case Advanced():
                 self._advance(effect)
             case Deliver():
-                self._deliver(effect)
-            case Answered(number):
-                done = self._waiting.pop(number, None)
-                if done is not None:
-                    done(effect)
+                self.live.deliver(effect)
+            case Answered():
+                self.live.answered(effect)
             case Measured(round_trip_s, skew_ms):
                 self._measure(round_trip_s, skew_ms)
             case _:
                 self._perform_rare(effect)
 
     def _perform_rare(
-        self, effect: Greeted | Opened | RolledBack | Filled | Restamp | Forget | Close
+        self,
+        effect: (
+            Greeted
+            | Opened
+            | RolledBack
+            | Filled
+            | Restamp
+            | Forget
+            | PartTaken
+            | AskedAgain
+            | Close
+        ),
     ) -> None:
         match effect:
             case Greeted(hello):
-                self._spawn(self._admit, hello)
+                self._spawn(self._admit(hello))
             case Opened():
                 self._open()
             case RolledBack(lost):
@@ -349,19 +388,22 @@ class Conversation:
                     self._session.want_back(gap.origin, gap.cls, gap.after)
             case Filled(lane):
                 self._host.filled(self, lane)
-            case Restamp(origin, cls, ranges):
-                self._hold(origin, cls, ranges)
-            case Forget(origin, cls, oseq):
-                self._parts.refusals.settled(origin, cls, oseq)
+            case Restamp() | Forget():
+                self._reception.about_stamps(effect)
+            case PartTaken() | AskedAgain():
+                if self.teller is not None:
+                    self.teller.answered(effect, now_s=self._now().s)
             case Close(code, reason):
                 self.over = self.over or (code, reason)
                 self._cut_off()
             case _:
                 assert_never(effect)
 
-    def _spawn(self, work: Callable[..., Coroutine[None, None, None]], *args: object) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
         if self._tasks is not None:
-            self._tasks.create_task(work(*args))
+            self._tasks.create_task(work)
+        else:
+            work.close()
 
     def _open(self) -> None:
         state = self.meter.state
@@ -373,7 +415,32 @@ class Conversation:
             self._cursors[int(cls)] = self._make_cursor(self.peer, cls)
         for origin, cls_, ranges in self._parts.refusals.open_for(self.peer):
             self._session.refuse(origin, cls_, ranges, self._now())
+        self._meet()
         self._host.opened(self)
+
+    def _meet(self) -> None:
+        """Make what tells and takes states with this peer."""
+        states, log, peer = self._parts.states, self._log, self.peer
+        if states is None:
+            return
+        self.teller = Teller(
+            log,
+            states,
+            self._session.telling,
+            peer=peer,
+            scope=lambda: self.scope,
+            held=lambda: self.inflow.held(peer),
+            hold_back=self.hold_back,
+            done=lambda: self._host.told(self),
+        )
+        self._reception.taker = Taker(
+            log,
+            states,
+            self.inflow,
+            peer=peer,
+            teller=self.teller,
+            follows=self._is_client,
+        )
 
     def _cut_off(self) -> None:
         state = self.meter.state
@@ -394,8 +461,12 @@ class Conversation:
         except LittoralError as e:
             self._session.close(e.code, str(e))
         else:
-            self._session.greet(self.inflow.held(self.peer), self._now())
-        self._perform()
+            self._session.greet(
+                self.inflow.held(self.peer),
+                self._now(),
+                unfinished=unfinished(self._log, self.peer),
+            )
+        self.perform()
 
     def _advance(self, effect: Advanced) -> None:
         cursor = self._cursors.get(effect.cls)
@@ -410,6 +481,7 @@ class Conversation:
         self.meter.acknowledged(
             effect.cls, effect.records, effect.payload_bytes, drained=effect.drained
         )
+        self._reception.ask_again({c: one.position for c, one in self._cursors.items()})
 
     def _measure(self, round_trip_s: float, skew_ms: int) -> None:
         self.meter.state.round_trip_s = round_trip_s
@@ -419,78 +491,10 @@ class Conversation:
                 pong.set_result(None)
         self._pongs.clear()
 
-    async def _apply(self, frame: Apply) -> None:
-        await self._parts.gate.enter(frame.raw_bytes)
-        taken = False
-        try:
-            await self._take(frame)
-            taken = True
-        finally:
-            # Also after an error: what was appended before it is in the batch.
-            whole = taken
-            self._log.on_commit(lambda error: self._committed(frame, error, taken=whole))
-        await asyncio.sleep(0)
-
-    async def _take(self, frame: Apply) -> None:
-        refused: list[int] = []
-        for start in range(0, len(frame.records), APPLY_CHUNK):
-            if start:
-                await asyncio.sleep(0)
-            part = frame.records[start : start + APPLY_CHUNK]
-            now_ms = self._parts.clock.now_ms()
-            blocked = self._parts.refusals.blocked(self.peer)
-            passed = self.inflow.apply(frame, part, peer=self.peer, now_ms=now_ms, blocked=blocked)
-            if passed:
-                # At once: what comes behind them may be committed before the frame's next part.
-                self._parts.refusals.note(frame.origin, frame.cls, ranges_of(passed))
-                refused += passed
-        if refused:
-            self._session.refuse(frame.origin, frame.cls, ranges_of(refused), self._now())
-        self.inflow.finish(frame, peer=self.peer)
-        state = self.meter.state
-        state.received_records += len(frame.records)
-        state.received.add(len(frame.records), self._now().s)
-
-    def _committed(self, frame: Apply, error: LittoralError | None, *, taken: bool) -> None:
-        self._parts.gate.leave(frame.raw_bytes)
-        if error is not None:
-            self.stop(error.code, f"the records could not be stored: {error}")
-        elif taken:
-            self._session.committed(frame)
-            self._wake.set()
-
-    def _deliver(self, effect: Deliver) -> None:
-        if self._delivering >= LIVE_PENDING_MAX:
-            self._session.answer(
-                effect.id, b"", code="link.busy", message="too many messages at once."
-            )
-            return
-        self._delivering += 1
-        self._spawn(self._serve, effect)
-
-    async def _serve(self, effect: Deliver) -> None:
-        body, code, message = b"", "", ""
-        try:
-            body = await self._host.answer(
-                self, effect.topic, effect.body, effect.ttl_s, wanted=effect.wants_answer
-            )
-        except LittoralError as e:
-            code, message = e.code, str(e)
-        finally:
-            self._delivering -= 1
-        if effect.wants_answer:
-            self._session.answer(effect.id, body, code=code, message=message)
-            self._perform()
-
-    def _hold(self, origin: str, cls: int, ranges: tuple[tuple[int, int], ...]) -> None:
-        done = self._parts.refusals.hold(self.peer, origin, cls, ranges)
-
-        def tell(error: LittoralError | None) -> None:
-            if error is None:
-                self._session.settle(origin, cls, done)
-                self._perform()
-
-        self._log.on_commit(tell)
+    async def _answer(self, effect: Deliver) -> bytes:
+        return await self._host.answer(
+            self, effect.topic, effect.body, effect.ttl_s, wanted=effect.wants_answer
+        )
 
     def _now(self) -> Now:
         return Now(self._parts.clock.monotonic_s(), self._parts.clock.now_ms())

@@ -1,7 +1,7 @@
 """The cloud's side: a listener for the sites, one session each."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from littoral.edge.bugs import report_bug
 from littoral.edge.conversation import Conversation
@@ -16,6 +16,7 @@ from littoral.edge.parts import LinkParts
 from littoral.edge.ports import AppliesTwins, FrameChannel, LinkLog, Listener, Registered
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
+from littoral.edge.states import States
 from littoral.eventing import (
     Attachment,
     Direction,
@@ -50,6 +51,8 @@ class _Site:
     conversation: Conversation | None = None
     attachment: Attachment | None = None
     live: LiveAttachment | None = None
+    to_fill: list[str] = field(default_factory=list)
+    """Grants that are done when everything was told."""
 
     def detach(self) -> None:
         """Take nothing live for the site any more."""
@@ -95,7 +98,14 @@ class Downlink:
         self._homes = Homes(log)
         self._own = OwnRecords(log, clock)
         self._parts = LinkParts(
-            log, clock, self._settings, self._own, Refusals(log, twins), Gate(log), software
+            log,
+            clock,
+            self._settings,
+            self._own,
+            Refusals(log, twins),
+            Gate(log),
+            software,
+            States(twins, registry, self._homes),
         )
         self._grants = Grants(log)
         self._sites: dict[NodeId, _Site] = {}
@@ -176,8 +186,14 @@ class Downlink:
         """Messages to things of this site may flow."""
         site = self._site(conversation.peer)
         site.route.conversation = conversation
-        for grant in self._grants.begin(conversation.scope, conversation.positions):
-            conversation.backfill(grant.lane, grant.scope, dict(enumerate(grant.upto)))
+        positions = conversation.positions
+        grants = self._grants.begin(conversation.scope, positions)
+        whole = bool(grants) and any(self._log.own_dropped(cls) for cls in RecordClass)
+        tells = conversation.teller is not None and conversation.teller.begin(positions, anew=whole)
+        site.to_fill = [grant.lane for grant in grants] if tells else []
+        for grant in grants:
+            if not tells:
+                conversation.backfill(grant.lane, grant.scope, dict(enumerate(grant.upto)))
         # A scope that is not durable must not have shown anything: it would be shown again.
         conversation.hold_back()
         conversation.note(self._own.newest)
@@ -198,6 +214,11 @@ class Downlink:
     def filled(self, conversation: Conversation, lane: str) -> None:
         """The site has all that was passed over before its scope grew."""
         self._grants.done(conversation.peer, lane)
+
+    def told(self, conversation: Conversation) -> None:
+        """The site knows all that it may see, also what it may see only now."""
+        for lane in self._site(conversation.peer).to_fill:
+            self._grants.done(conversation.peer, lane)
 
     async def answer(
         self, conversation: Conversation, topic: str, body: bytes, ttl_s: float, *, wanted: bool

@@ -37,6 +37,12 @@ class Homes:
                 self._log.put(SPACE, thing_id, node.encode())
                 self._keep(thing_id, node)
 
+    def suppose(self, thing_id: str, node: NodeId) -> None:
+        """Somebody says where the thing lives: believe it while nothing else is known."""
+        if self.of(thing_id) is None:
+            self._log.put(SPACE, thing_id, node.encode())
+            self._keep(thing_id, node)
+
     def of(self, thing_id: str) -> NodeId | None:
         """The node where the thing lives; None if nobody has reported it yet."""
         return self._cache.get(thing_id) or self._load(thing_id)

@@ -57,6 +57,12 @@ class Inflow:
         self.applied = 0
         self.rejected = 0
         self.newest_ms: int | None = None
+        self._unplaced: list[str] = []
+
+    def take_unplaced(self) -> list[str]:
+        """Entities of which a record could not be put in its place; empties the list."""
+        found, self._unplaced = self._unplaced, []
+        return found
 
     def held(self, peer: NodeId) -> list[Known]:
         """What this node holds of the peer's records: what its hello has to know."""
@@ -100,7 +106,8 @@ class Inflow:
                 0, hlc, device_time, cls, kind, entity, 0, 0, path, value, headers, origin, oseq
             )
             try:
-                self._dispatch(entity)(record)
+                if self._dispatch(entity)(record) is False:
+                    self._unplaced.append(entity)
             except LittoralError as e:
                 if e.kind not in _POISON:
                     raise
@@ -120,7 +127,7 @@ class Inflow:
         if frame.scanned_to > self._log.high_water(origin, frame.cls):
             self._log.raise_high_water(origin, frame.cls, frame.scanned_to)
         if not frame.tail:
-            self._remember(peer, frame.cls, frame.origin)
+            self.remember(peer, frame.cls, frame.origin)
 
     def _dispatch(self, entity: str) -> Callable[[Record], object]:
         if entity.startswith(_TWINS):
@@ -157,7 +164,8 @@ class Inflow:
         assert isinstance(names, list)
         return [str(name) for name in names]
 
-    def _remember(self, peer: NodeId, cls: int, origin: str) -> None:
+    def remember(self, peer: NodeId, cls: int, origin: str) -> None:
+        """Note an origin of the peer's, to be named in the next hello."""
         known = self._origins(peer, cls)
         if known and known[-1] == origin:
             return

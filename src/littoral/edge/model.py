@@ -25,6 +25,9 @@ FRAME_RECORDS_MAX = 512
 FRAME_RAW_TARGET = 512 * 1024
 """Bytes of values after which a sender closes a frame."""
 
+PART_ITEMS_MAX = 256
+"""Things, policies and keys of the registry in one piece of what a peer is told whole."""
+
 COMPRESS_FROM_BYTES = 512
 """Smaller blobs are sent as they are: zstd would not pay."""
 

@@ -7,6 +7,7 @@ from littoral.edge.meter import OwnRecords
 from littoral.edge.model import LinkSettings
 from littoral.edge.ports import LinkLog
 from littoral.edge.refusals import Refusals
+from littoral.edge.states import States
 from littoral.kernel.time import Clock
 
 
@@ -21,3 +22,4 @@ class LinkParts:
     refusals: Refusals
     gate: Gate
     software: str = ""
+    states: States | None = None

@@ -12,7 +12,8 @@ from typing import Protocol
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId, Origin
 from littoral.log import ClassUsage, Cursor, Headers, LogStatistics, Opened, Record
-from littoral.registry import RegistryChange
+from littoral.registry import RegistryChange, RegistryTelling
+from littoral.twin import Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class LinkLog(Protocol):
     node: NodeId
     origin: Origin
     opened: Opened
+    head: int
     committed: int
     last_hlc: int
 
@@ -127,15 +129,19 @@ class LinkLog(Protocol):
     def statistics(self) -> LogStatistics: ...
     def usage(self) -> Sequence[ClassUsage]: ...
     def oldest(self, cls: int | None = None) -> int: ...
+    def own_dropped(self, cls: int) -> int: ...
 
 
 class Applies(Protocol):
     """A part that takes replicated records: `Twins` and `Registry`."""
 
-    def apply_remote(self, record: Record) -> None:
+    def apply_remote(self, record: Record) -> object:
         """Take one record of another log into the open batch; never seen before, in order.
 
         It appends the record itself (`Log.append_remote`), whatever it makes of it.
+
+        Returns:
+            False if the record is older than what is known and could not be put in its place.
         """
         ...
 
@@ -148,11 +154,27 @@ class Restamps(Protocol):
         ...
 
 
-class AppliesTwins(Applies, Restamps, Protocol):
+class TellsTwins(Protocol):
+    """Things and policies told whole: `Twins`."""
+
+    telling: Telling
+
+
+class TellsRegistry(Protocol):
+    """The registry told whole: `Registry`."""
+
+    telling: RegistryTelling
+
+
+class AppliesTwins(Applies, Restamps, TellsTwins, Protocol):
     """The twins, as the link sees them."""
 
 
-class Registered(Applies, Protocol):
+class AppliesRegistry(Applies, TellsRegistry, Protocol):
+    """The registry, as a site's side of the link sees it."""
+
+
+class Registered(AppliesRegistry, Protocol):
     """The registry, as the cloud's side of the link sees it."""
 
     def on_change(self, hook: Callable[[RegistryChange], None]) -> None:

@@ -64,7 +64,7 @@ class Renewal:
                 future.set_result(answer)
 
         request = self._smith().request(identity.key, site=identity.site)
-        conversation.ask(RENEW_TOPIC, request, ttl_s=ANSWER_S, done=done)
+        conversation.live.ask(RENEW_TOPIC, request, ttl_s=ANSWER_S, done=done)
         answer = await future
         if answer.code:
             raise EnrolmentRefused(answer.message, refused=answer.code)

@@ -78,7 +78,7 @@ class LinkRoute:
         else:
             body = encode_message(message)
             if not message.response_required:
-                conversation.tell(TOPIC, body, ttl_s=ttl_s)
+                conversation.live.tell(TOPIC, body, ttl_s=ttl_s)
                 return True
 
         def done(answer: Answered) -> None:
@@ -89,7 +89,7 @@ class LinkRoute:
             with contextlib.suppress(LittoralError):
                 message.reply(reply)
 
-        conversation.ask(TOPIC, body, ttl_s=ttl_s, done=done)
+        conversation.live.ask(TOPIC, body, ttl_s=ttl_s, done=done)
         return True
 
     def deliver_live(self, signal: LiveSignal) -> bool:
@@ -100,7 +100,7 @@ class LinkRoute:
         conversation = self._open(signal.thing_id)
         body = encode_signal(signal)
         if not signal.response_required:
-            conversation.tell(LIVE_TOPIC, body, ttl_s=signal.timeout_s)
+            conversation.live.tell(LIVE_TOPIC, body, ttl_s=signal.timeout_s)
             return True
 
         def done(answer: Answered) -> None:
@@ -108,7 +108,7 @@ class LinkRoute:
                 response = decode_response(answer.body)
                 live.respond(signal.thing_id, signal.correlation_id, response, source=self)
 
-        conversation.ask(LIVE_TOPIC, body, ttl_s=signal.timeout_s, done=done)
+        conversation.live.ask(LIVE_TOPIC, body, ttl_s=signal.timeout_s, done=done)
         return True
 
     def _open(self, thing_id: str) -> Conversation:

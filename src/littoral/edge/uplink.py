@@ -12,9 +12,10 @@ from littoral.edge.inflow import Gate, Inflow
 from littoral.edge.meter import Meter, OwnRecords
 from littoral.edge.model import LinkSettings, LinkStatistics, Scope
 from littoral.edge.parts import LinkParts
-from littoral.edge.ports import Applies, AppliesTwins, Dialer, LinkLog
+from littoral.edge.ports import AppliesRegistry, AppliesTwins, Dialer, LinkLog
 from littoral.edge.refusals import Refusals
 from littoral.edge.route import LinkRoute
+from littoral.edge.states import States
 from littoral.eventing import Direction, Inbox, LiveChannel, Mailbox
 from littoral.kernel.errors import LittoralError
 from littoral.kernel.ids import NodeId
@@ -37,7 +38,7 @@ class Uplink:
         *,
         log: LinkLog,
         twins: AppliesTwins,
-        registry: Applies,
+        registry: AppliesRegistry,
         inbox: Inbox,
         dialer: Dialer,
         clock: Clock,
@@ -58,7 +59,14 @@ class Uplink:
         self._own = OwnRecords(log, clock)
         self._inflow = Inflow(log, twins=twins, registry=registry, homes=Homes(log))
         self._parts = LinkParts(
-            log, clock, self._settings, self._own, Refusals(log, twins), Gate(log), software
+            log,
+            clock,
+            self._settings,
+            self._own,
+            Refusals(log, twins),
+            Gate(log),
+            software,
+            States(twins, registry, self._homes),
         )
         self._meter = Meter(log, self._own, clock)
         self._cursors = {
@@ -145,12 +153,17 @@ class Uplink:
     def opened(self, conversation: Conversation) -> None:
         """Messages may flow; what waited in the inbox goes now."""
         self._failures = 0
+        if conversation.teller is not None and conversation.teller.begin(conversation.positions):
+            conversation.hold_back()
         self._route.conversation = conversation
         self._inbox.wake_all()
         conversation.note(self._own.newest)
 
     def filled(self, conversation: Conversation, lane: str) -> None:
         """The cloud sees everything from the beginning: there is nothing to fill in later."""
+
+    def told(self, conversation: Conversation) -> None:
+        """The cloud knows all that is known here: records say the rest."""
 
     async def answer(
         self, conversation: Conversation, topic: str, body: bytes, ttl_s: float, *, wanted: bool

@@ -438,6 +438,10 @@ class Log(GroupCommit):
             refused=None if self._refusal is None else self._refusal.message,
         )
 
+    def retain(self, retention: Retention) -> None:
+        """Keep from now on what ``retention`` says."""
+        self._housekeeper.retention = retention
+
     async def run(self) -> None:
         """Housekeeping (sealing, retention, idle cursors) until cancelled."""
         await self._housekeeper.run()

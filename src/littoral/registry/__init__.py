@@ -14,10 +14,6 @@ from littoral.registry.errors import (
     RegistrationConflict,
 )
 from littoral.registry.model import (
-    ARGON2,
-    HASHED_PASSWORD,
-    SHA_256,
-    SHA_512,
     ApiKey,
     Credential,
     CredentialSet,
@@ -38,21 +34,14 @@ from littoral.registry.service.apikeys import ApiKeys
 from littoral.registry.service.registry import Registry
 from littoral.registry.service.replica import InvalidReplica
 from littoral.registry.service.seeds import (
-    DEVELOPMENT_NAMESPACE,
     DEVELOPMENT_POLICY,
-    DEVELOPMENT_TENANT,
     generate_admin,
     seed_development,
 )
+from littoral.registry.service.telling import RegistryTelling
 
 __all__ = [
-    "ARGON2",
-    "DEVELOPMENT_NAMESPACE",
     "DEVELOPMENT_POLICY",
-    "DEVELOPMENT_TENANT",
-    "HASHED_PASSWORD",
-    "SHA_256",
-    "SHA_512",
     "ApiKey",
     "ApiKeys",
     "Credential",
@@ -71,6 +60,7 @@ __all__ = [
     "Registry",
     "RegistryChange",
     "RegistryStatistics",
+    "RegistryTelling",
     "Role",
     "Secret",
     "Site",

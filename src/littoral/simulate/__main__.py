@@ -13,6 +13,9 @@ def main() -> int:
     parser.add_argument("seed", type=int)
     parser.add_argument("--trace", action="store_true", help="tell what happens, line by line")
     parser.add_argument("--plan", action="store_true", help="tell what was drawn, and stop")
+    parser.add_argument(
+        "--forgetful", action="store_true", help="logs keep little, sites come late"
+    )
     arguments = parser.parse_args()
     if arguments.plan:
         plan = draw(arguments.seed)
@@ -26,7 +29,9 @@ def main() -> int:
         ):
             _say(str(one))
         return 0
-    verdict = run_world(arguments.seed, trace=_say if arguments.trace else None)
+    verdict = run_world(
+        arguments.seed, forgetful=arguments.forgetful, trace=_say if arguments.trace else None
+    )
     _say(str(verdict))
     return 0 if verdict.ok else 1
 

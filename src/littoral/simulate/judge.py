@@ -6,7 +6,7 @@ its opinion where the log can be read instead.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -72,7 +72,7 @@ def judge(world: Judged) -> Verdict:
     """Look at everything, while the nodes run."""
     verdict = Verdict(world.plan.seed)
     cloud = _node(world.cloud)
-    cloud_records = records_of(cloud.log)
+    cloud_records = records_of(cloud.log, world.cloud.committed)
     verdict.records = len(cloud_records)
     verdict.boots = sum(m.boots for m in (world.cloud, *world.sites))
     verdict.answered = len(world.answered)
@@ -81,14 +81,15 @@ def judge(world: Judged) -> Verdict:
     check_devices(verdict, "cloud", cloud_records, world.devices)
     for site in world.sites:
         node = _node(site)
-        records = records_of(node.log)
+        records = records_of(node.log, site.committed)
         check_log(verdict, site.name, records)
         check_arrived(verdict, site.name, records, cloud_records)
         namespace = next(h.namespace for h in world.plan.hosts if h.name == site.name)
         check_scope(verdict, site.name, records, namespace)
         mine = {t: d for t, d in world.devices.items() if t.startswith(f"{namespace}:")}
         check_devices(verdict, site.name, records, mine)
-        check_replicas(verdict, site.name, cloud, node, mine)
+        check_replicas(verdict, site.name, cloud, node, namespace)
+        check_registry(verdict, site.name, cloud, node, f"T{namespace}")
     check_writes(verdict, world, cloud_records)
     check_commands(verdict, world)
     check_letters(verdict, world)
@@ -106,12 +107,14 @@ def judge_memory(world: Judged, verdict: Verdict) -> None:
             )
 
 
-def records_of(log: Log) -> list[Record]:
-    """Everything that a log holds."""
-    found: list[Record] = []
-    while page := log.read(found[-1].seq if found else 0, limit=_READ_EACH):
-        found += page
-    return found
+def records_of(log: Log, gone: Mapping[int, Record]) -> list[Record]:
+    """Everything that a log holds, and what it has held: ``gone`` by seq."""
+    found = dict(gone)
+    last = 0
+    while page := log.read(last, limit=_READ_EACH):
+        found.update((record.seq, record) for record in page)
+        last = page[-1].seq
+    return [found[seq] for seq in sorted(found)]
 
 
 def documents_of(world: Judged) -> dict[str, bytes]:
@@ -211,7 +214,7 @@ def check_arrived(
     restamped = {_restamped(record) for record in cloud}
     there = {(record.origin, record.oseq): record for record in cloud}
     for record in records:
-        if not record.entity.startswith(("thing:", "policy:")):
+        if not record.entity.startswith(("thing:", "policy:")) or _is_told(record):
             continue
         twin = there.get((record.origin, record.oseq))
         if twin is None and f"{record.origin}:{record.oseq}" in restamped:
@@ -232,14 +235,32 @@ def check_scope(verdict: Verdict, name: str, records: Iterable[Record], namespac
             verdict.find(f"{name}: holds {_named(record)}, which is none of its business")
 
 
-def check_replicas(
-    verdict: Verdict, name: str, cloud: Node, site: Node, things: Iterable[str]
-) -> None:
-    """Thing documents are equal at the site and in the cloud."""
-    for thing_id in things:
+def check_replicas(verdict: Verdict, name: str, cloud: Node, site: Node, namespace: str) -> None:
+    """Things and policies of the site are equal there and in the cloud."""
+    for thing_id in {*_things(site, namespace), *_things(cloud, namespace)}:
         here, there = _document(site, thing_id), _document(cloud, thing_id)
         if here != there:
             verdict.find(f"{thing_id} is {here!r} at {name}, and {there!r} in the cloud")
+    policies = {
+        policy_id
+        for node in (site, cloud)
+        for policy_id in node.twins.policy_ids(namespaces=[namespace])
+    }
+    for policy_id in policies:
+        if site.twins.peek_policy(policy_id) != cloud.twins.peek_policy(policy_id):
+            verdict.find(f"the policy {policy_id} at {name} is not that in the cloud")
+
+
+def check_registry(verdict: Verdict, name: str, cloud: Node, site: Node, tenant: str) -> None:
+    """A site knows of its tenant, and of its devices, what the cloud knows."""
+    here, there = site.registry, cloud.registry
+    if here.tenant(tenant) != there.tenant(tenant):
+        verdict.find(f"the tenant {tenant} at {name} is not that in the cloud")
+    if here.devices(tenant) != there.devices(tenant):
+        verdict.find(f"the devices of {tenant} at {name} are not those in the cloud")
+    for device in there.devices(tenant):
+        if here.credentials(tenant, device.id) != there.credentials(tenant, device.id):
+            verdict.find(f"the credentials of {device.id} at {name} are not those in the cloud")
 
 
 def check_writes(verdict: Verdict, world: Judged, cloud: Sequence[Record]) -> None:
@@ -293,6 +314,15 @@ def _executed(world: Judged, of: Callable[[str], bool]) -> Counter[int]:
 def _node(machine: Machine) -> Node:
     assert machine.node is not None, f"{machine.name} is down in a quiet world"
     return machine.node
+
+
+def _things(node: Node, namespace: str) -> list[str]:
+    return node.twins.list_ids(limit=_READ_EACH, namespaces=[namespace])
+
+
+def _is_told(record: Record) -> bool:
+    """Whether it stands for records that were gone when it was written."""
+    return record.headers is not None and "told" in record.headers
 
 
 def _document(node: Node, thing_id: str) -> bytes:

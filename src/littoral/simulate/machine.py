@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from littoral.kernel.errors import LittoralError, Unavailable
-from littoral.log import LogBroken, LogFull
+from littoral.log import LogBroken, LogFull, Record, Retention
 from littoral.log.adapters.sqlite import SqliteStore
 from littoral.node import Node, NodeConfig, NodePorts, compose
 from littoral.search.adapters.sqlite import SqliteIndex
@@ -44,6 +44,8 @@ class Machine:
         commit_s_max: the longest commit of its disk.
         make_store: how a node opens its log, for tests that plant a bug.
         prepare: called with every node that was composed, for the same.
+        retention: what its nodes keep of their logs; they write states at once, so that records
+            may go. None: what nodes keep unless they are told otherwise.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Machine:
         commit_s_max: float = 0.02,
         make_store: MakeStore | None = None,
         prepare: Callable[[Node], None] | None = None,
+        retention: Retention | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -70,6 +73,9 @@ class Machine:
         self._source = source
         self._make_store = make_store or _sqlite
         self._prepare = prepare
+        self._retention = retention
+        self.committed: dict[int, Record] = {}
+        """Every record that a node here has said is committed, by seq: also those that are gone."""
         self._life: _Life | None = None
         self._power = asyncio.Event()
         self._power.set()
@@ -96,7 +102,7 @@ class Machine:
                 continue
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    running = tasks.create_task(life.node.run(), name=f"{self.name} runs")
+                    running = tasks.create_task(_run(life), name=f"{self.name} runs")
                     await asyncio.wait((running, life.over), return_when=asyncio.FIRST_COMPLETED)
                     if running.done():
                         running.result()
@@ -198,6 +204,15 @@ class Machine:
                 dialer=dialer,
             ),
         )
+        life.node.log.listen(self._archive)
+        if self._retention is not None:
+            # What was committed before somebody could be told of it.
+            seq = 0
+            while page := life.node.log.read(seq, limit=1000):
+                self._archive(page)
+                seq = page[-1].seq
+            life.node.log.retain(self._retention)
+            life.node.twins.flush()
         life.node.log.on_broken(lambda error: self._broken(life, error))
         opened = life.node.log.opened
         self._network.note(f"{self.name} is up at {opened.head} as {life.node.log.origin}")
@@ -209,6 +224,10 @@ class Machine:
             life.door = self._network.listen(self.name, MQTT_PORT, life.node.mqtt.protocol_factory)
             self.up.set()
         return life
+
+    def _archive(self, records: Sequence[Record]) -> None:
+        if self._retention is not None:
+            self.committed.update((record.seq, record) for record in records)
 
     def _index(self) -> SqliteIndex:
         return SqliteIndex(
@@ -268,6 +287,14 @@ class _Life:
         """Let go of what the dead process held."""
         self.store.close()
         self.files.close()
+
+
+async def _run(life: _Life) -> None:
+    try:
+        await life.node.run()
+    except* LogBroken:
+        # The disk failed under its housekeeping: the node was ended for it already.
+        await life.over
 
 
 def _sqlite(files: DiskFiles) -> SqliteStore:

@@ -12,6 +12,7 @@ from littoral.kernel.ids import Subject
 from littoral.kernel.limits import SKEW_MS_MAX
 from littoral.node import Node
 from littoral.simulate.devices import Account, VirtualDevice
+from littoral.simulate.forgetting import Deed, Forgetting, forget
 from littoral.simulate.judge import LETTER, Verdict, judge, judge_memory
 from littoral.simulate.loop import Late, SimLoop, Stuck, run
 from littoral.simulate.machine import MQTT_PORT, Machine, MakeStore, NodeGone
@@ -23,11 +24,11 @@ from littoral.simulate.plan import (
     Fault,
     Letter,
     Plan,
-    Publish,
     Trouble,
     Write,
     draw,
 )
+from littoral.simulate.said import payload_of, policy_of
 from littoral.simulate.time import VirtualClock
 from littoral.twin import Caller
 
@@ -36,6 +37,14 @@ QUIET_WITHIN_S = 1200.0
 
 LINK_SPACE = "link"
 """Where a log keeps what the link knows."""
+
+_NOTES = {
+    "held/": "holds records whose stamps are too far ahead",
+    "again/": "waits to be told things again",
+    "owed/": "has things to tell again",
+    "taking/": "is being told",
+}
+"""What the link notes while something is on its way."""
 
 QUIET_FOR_S = 5.0
 """How long nothing may happen before a world is called quiet."""
@@ -61,8 +70,10 @@ class World:
         trace: Callable[[str], None] | None = None,
         make_store: MakeStore | None = None,
         prepare: Callable[[Node], None] | None = None,
+        forgetting: Forgetting | None = None,
     ) -> None:
         self.plan = plan
+        self._forgetting = forgetting or Forgetting({}, {}, ())
         self.loop = loop
         self._trace = trace
         self._prepare = prepare
@@ -77,6 +88,7 @@ class World:
                 commit_s_max=host.commit_s_max,
                 make_store=make_store,
                 prepare=prepare,
+                retention=self._forgetting.kept.get(host.name),
             )
             for host in plan.hosts
         }
@@ -114,7 +126,7 @@ class World:
         """Go through the plan, become quiet, be judged, restart every node, be judged again."""
         async with asyncio.TaskGroup() as tasks:
             hosts = [
-                tasks.create_task(machine.live(), name=f"{machine.name} lives")
+                tasks.create_task(self._come(machine), name=f"{machine.name} lives")
                 for machine in self.machines.values()
             ]
             await self._found()
@@ -137,6 +149,10 @@ class World:
                 host.cancel()
         return verdict
 
+    async def _come(self, machine: Machine) -> None:
+        await asyncio.sleep(self._forgetting.comes_s.get(machine.name, 0.0))
+        await machine.live()
+
     async def _found(self) -> None:
         """Make tenants, devices, sites and policies in the cloud, before anything goes wrong."""
 
@@ -146,7 +162,7 @@ class World:
                 node.registry.put_tenant(tenant, namespaces=[host.namespace])
                 node.registry.put_site(host.name, tenants=[tenant])
                 policy_id = f"{host.namespace}:default"
-                await node.twins.put_policy(PERSON, policy_id, "/", _policy(policy_id))
+                await node.twins.put_policy(PERSON, policy_id, "/", policy_of(policy_id))
                 for device in self.plan.devices:
                     if device.site != host.name:
                         continue
@@ -190,6 +206,8 @@ class World:
             yield self._command(start_s, command)
         for letter in self.plan.letters:
             yield self._send(start_s, letter)
+        for deed in self._forgetting.deeds:
+            yield self._do(start_s, deed)
 
     async def _at(self, start_s: float, at_s: float) -> None:
         await asyncio.sleep(max(0.0, start_s + at_s - self.loop.time()))
@@ -198,7 +216,7 @@ class World:
         device = self.devices[plan.thing]
         for number, publish in enumerate(plan.publishes, start=1):
             await self._at(start_s, publish.at_s)
-            payload, content_type = _payload(publish, number)
+            payload, content_type = payload_of(publish, number)
             device.publish(
                 payload,
                 topic=publish.topic,
@@ -294,6 +312,15 @@ class World:
             self.note(f"write {write.value} at {write.host} {write.thing}{write.path}: done")
             self.written.append(write)
 
+    async def _do(self, start_s: float, deed: Deed) -> None:
+        await self._at(start_s, deed.at_s)
+        try:
+            await self.cloud.ask(deed.do)
+        except LittoralError as e:
+            self.note(f"{deed}: {e.code}")
+        else:
+            self.note(f"{deed}: done")
+
     async def _command(self, start_s: float, command: Command) -> None:
         await self._at(start_s, command.at_s)
         message = Message(
@@ -367,15 +394,9 @@ class World:
             if not device.is_done:
                 return f"{device.host} waits for {len(device.memory.outbox)} acknowledgements"
         for machine in self.machines.values():
-            node = machine.node
-            if node is None:
-                return f"{machine.name} is down"
-            if node.log.committed != node.log.head:
-                return f"{machine.name} commits"
-            if node.log.scan(LINK_SPACE, prefix="held/", limit=1):
-                return f"{machine.name} holds records whose stamps are too far ahead"
-            if letters := node.mailbox.statistics().messages:
-                return f"{machine.name} keeps {letters} letters"
+            why = _unquiet_at(machine)
+            if why is not None:
+                return f"{machine.name} {why}"
         cloud = self.cloud.node
         assert cloud is not None
         assert cloud.downlink is not None
@@ -406,45 +427,30 @@ class World:
             await machine.up.wait()
 
 
+def _unquiet_at(machine: Machine) -> str | None:
+    """What a node is not done with; None if nothing is."""
+    node = machine.node
+    if node is None:
+        return "is down"
+    if node.log.committed != node.log.head:
+        return "commits"
+    for prefix, why in _NOTES.items():
+        if node.log.scan(LINK_SPACE, prefix=prefix, limit=1):
+            return why
+    if letters := node.mailbox.statistics().messages:
+        return f"keeps {letters} letters"
+    return None
+
+
 def _host_of(device: DevicePlan) -> str:
     return "host-of-" + device.thing.replace(":", "-")
-
-
-def _policy(policy_id: str) -> dict[str, object]:
-    everything = {"grant": ["READ", "WRITE"], "revoke": []}
-    return {
-        "policyId": policy_id,
-        "entries": {
-            "owner": {
-                "subjects": {"nginx:ditto": {"type": "person"}},
-                "resources": {
-                    "thing:/": everything,
-                    "policy:/": everything,
-                    "message:/": everything,
-                },
-            }
-        },
-    }
-
-
-def _payload(publish: Publish, number: int) -> tuple[bytes, str | None]:
-    match publish.kind:
-        case "object":
-            return b'{"n":%d,"k%d":%d}' % (number, number % 3, number), None
-        case "nested":
-            return b'{"n":%d,"deep":{"k%d":{"v":%d}}}' % (number, number % 2, number), None
-        case "null":
-            return b'{"n":%d,"k%d":null}' % (number, number % 3), None
-        case "text":
-            return b"%d is no object" % number, "text/plain"
-        case _:
-            return b"\x00\x01%d" % number, "application/octet-stream"
 
 
 def run_world(
     seed: int,
     *,
     far_clocks: bool = False,
+    forgetful: bool = False,
     trace: Callable[[str], None] | None = None,
     make_store: MakeStore | None = None,
     prepare: Callable[[Node], None] | None = None,
@@ -454,6 +460,7 @@ def run_world(
     Args:
         seed: which world.
         far_clocks: whether clocks may be so wrong that the link refuses their stamps.
+        forgetful: whether logs keep little, and sites come late, so that states have to be told.
         trace: told line by line what happens.
         make_store: how nodes open their logs; for tests that plant a bug.
         prepare: called with every node that was composed; for tests that plant a bug.
@@ -468,7 +475,10 @@ def run_world(
     async def main() -> Verdict:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimLoop)
-        world = World(plan, loop, trace=trace, make_store=make_store, prepare=prepare)
+        forgetting = forget(plan) if forgetful else None
+        world = World(
+            plan, loop, trace=trace, make_store=make_store, prepare=prepare, forgetting=forgetting
+        )
         worlds.append(world)
         for fault in plan.faults:
             world.note(f"planned: {fault}")

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 import littoral.client
+from littoral.api.operations.metrics import LINK_MEMBERS
+from littoral.app.settings import load
 from littoral.client import Client, rql
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +66,31 @@ def test_what_the_readme_shows_of_the_twin_api_is_true(dev_node, client, capsys)
         check=True,
     )
     assert '{"thingId":"org.littoral:4711"}' in done.stdout
+
+
+def test_what_the_page_about_search_shows_is_true(dev_node, client):
+    page = (ROOT / "docs/howto/search.md").read_text()
+    filters = re.findall(r"^\| `(\w+\(.*\))` \|", page, re.MULTILINE)
+    assert len(filters) >= 12
+    for one in filters:
+        client.search.count(one)
+    run_page("docs/howto/search.md", {"url": dev_node.url, "__name__": "page"})
+
+
+def test_the_page_about_running_names_figures_and_settings_that_there_are(
+    dev_node, admin, tmp_path
+):
+    page = (ROOT / "docs/howto/run-a-node.md").read_text()
+    key = admin.administration.issue_api_key(["app:prometheus"], roles=["status"]).key
+    told = httpx.get(f"{dev_node.url}/metrics", headers={"authorization": f"Bearer {key}"}).text
+    known = {line.split()[0] for line in told.splitlines() if not line.startswith("#")}
+    known |= {f"littoral_link_{member}" for member in LINK_MEMBERS}
+    assert set(re.findall(r"\blittoral_\w+", page)) <= known
+    (settings,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "cloud.toml"
+    file.write_text(settings)
+    config, _ = load({}, file=file)
+    assert config.retention.telemetry_days == 90
 
 
 @pytest.mark.parametrize("module", [littoral.client, rql], ids=["client", "rql"])

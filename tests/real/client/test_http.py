@@ -1,5 +1,8 @@
 """The SDK over HTTP against a node: things, policies, permissions, search, messages, registry."""
 
+import contextlib
+import threading
+
 import pytest
 
 from littoral.client import (
@@ -190,3 +193,39 @@ def test_what_was_is_kept(client, fresh):
         client.things.put(thing_id, {"policyId": "org.littoral:default"}, if_none_match="*")
     with pytest.raises(AlreadyThere), client.session() as session:
         session.create(thing_id, {"policyId": "org.littoral:default"})
+
+
+def test_properties_are_replaced_and_watched(client, made):
+    thing_id = made(features={"lamp": {"properties": {"old": 1}}})
+
+    def switch():
+        # Again and again: the first ones may come before the node hears that somebody watches.
+        while not seen.wait(0.1):
+            client.things.put_properties(thing_id, "lamp", {"on": True})
+
+    seen = threading.Event()
+    writer = threading.Thread(target=switch)
+    with contextlib.closing(client.things.watch_one(thing_id, "/features/lamp")) as changes:
+        writer.start()
+        change = next(changes)
+        seen.set()
+        writer.join()
+    assert change == {"properties": {"on": True}}
+    assert client.things.get(thing_id, "/features/lamp") == change
+
+
+def test_a_cloud_event_is_a_command(client, made):
+    thing_id = made()
+    topic = thing_id.replace(":", "/", 1) + "/things/twin/commands/modify"
+    envelope = {"topic": topic, "path": "/attributes/a", "value": 7, "headers": {}}
+    client.cloud_event(envelope, event_id="1", source="/test")
+    assert client.things.get(thing_id, "/attributes/a") == 7
+
+
+@pytest.mark.parametrize("label", [None, "owner"])
+def test_only_a_token_can_be_let_into_a_policy(client, made, label):
+    policy_id = made()
+    for action in (client.policies.activate_token, client.policies.deactivate_token):
+        with pytest.raises(InvalidRequest) as e:
+            action(policy_id, label=label)
+        assert e.value.code == "policies:action.failed"

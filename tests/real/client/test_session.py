@@ -206,3 +206,38 @@ def test_a_session_that_was_closed_says_so(client):
         pass
     with pytest.raises(StreamEnded):
         session.get("org.littoral:any")
+
+
+def test_a_command_that_wants_no_answer_is_done_in_its_turn(client, made):
+    thing_id = made()
+    with client.session() as session:
+        for n in range(20):
+            session.send_command("modify", thing_id, "/attributes/n", n)
+        assert session.get(thing_id, "/attributes/n") == 19
+
+
+def test_a_devices_own_events_reach_who_follows_them(client, made):
+    thing_id = made()
+    with client.session() as watcher, client.session() as device:
+        watcher.follow_live_events(rql.eq("thing:id", thing_id))
+        device.live_event("modified", thing_id, "/attributes/heat", 99)
+        event = watcher.receive(timeout_s=5)
+        assert (event.entity_id, event.path, event.value) == (thing_id, "/attributes/heat", 99)
+        assert (event.channel, event.criterion, event.action) == ("live", "events", "modified")
+    assert client.things.get(thing_id).get("attributes") is None
+
+
+def test_who_is_taken_out_of_a_policy_is_told(client, made):
+    policy_id = made()
+    client.policies.put_entry(policy_id, "spare", subjects=["nginx:other"], grant={})
+    client.policies.put_subject(
+        policy_id, "spare", "nginx:ditto", announcement={"whenDeleted": True}
+    )
+    with client.session() as session:
+        session.follow_announcements()
+        client.policies.delete_subject(policy_id, "spare", "nginx:ditto")
+        told = session.receive(timeout_s=5)
+        assert (told.entity_id, told.criterion, told.action) == (
+            policy_id, "announcements", "subjectDeletion",
+        )  # fmt: skip
+        assert "nginx:ditto" in told.value["subjectIds"]

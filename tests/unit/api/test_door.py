@@ -75,8 +75,10 @@ def test_metrics_are_the_statistics_records(on_node):
         lines = answer.body.decode().splitlines()
         assert "# TYPE littoral_log_head gauge" in lines
         assert f"littoral_log_head {node.log.head}" in lines
+        assert "littoral_node_ready 1" in lines
+        assert 'littoral_link_backlog_records{peer="plant"} 7' in lines
 
-    on_node(main)
+    on_node(main, link_status=lambda: {"plant": {"backlog_records": 7}})
 
 
 def test_metrics_are_public_where_the_node_says_so(on_node):

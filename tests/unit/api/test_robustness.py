@@ -129,6 +129,21 @@ def state(node):
     return json.dumps([things, policies], sort_keys=True)
 
 
+def test_of_a_key_that_comes_twice_the_last_counts(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        twice = b'{"a":{"x":1},"b":1,"a":{"y":2}}'
+        assert (await node.call("PUT", T + "/attributes", twice)).status == 204
+        once = {"a": {"y": 2}, "b": 1}
+        assert (await node.call("GET", T + "/attributes")).json == once
+        # What is refused is refused for what counts, and whole.
+        refused = await node.call("PUT", T, b'{"attributes":{"c":1},"attributes":5}')
+        assert (refused.status, refused.code) == (400, "things:merge.invalid")
+        assert (await node.call("GET", T + "/attributes")).json == once
+
+    on_node(main)
+
+
 @pytest.mark.slow
 @settings(
     max_examples=200,

@@ -205,6 +205,25 @@ def test_a_mailbox_is_listed_and_emptied(littoral):
     assert littoral("mailbox", "cancel", "n:x", answers=answers).code == 2
 
 
+def test_incidents_are_a_table_of_the_newest(littoral):
+    conflict = {"seq": 7, "kind": "conflict", "at": "2026-11-22T18:00:00Z", "node": "plant"}
+    lost = {"thingId": "n:x", "path": "/attributes/a", "details": {"lost": 1}}
+    loss = {**conflict, "seq": 9, "kind": "loss", "details": {"count": 7}}
+    pages = [
+        (200, {"items": [conflict | lost], "next": "8"}),
+        (200, {"items": [], "next": "9"}),
+        (200, {"items": [loss], "next": ""}),
+    ]
+    done = littoral("incidents", answers={f"GET {V1}/incidents": pages})
+    _, first, second = done.out.splitlines()
+    assert first.split()[1:5] == ["conflict", "plant", "n:x", "/attributes/a"]
+    assert second.split()[1:5] == ["loss", "plant", "-", "-"]
+    done = littoral(
+        "incidents", "--limit", "1", "-o", "name", answers={f"GET {V1}/incidents": pages}
+    )
+    assert (done.code, done.out) == (0, "9\n")
+
+
 def test_changes_are_rows_and_the_rest_is_told(capsys):
     changes = (
         Signal("n/x/things/twin/events/modified", "/attributes", {"n": n}, revision=n)

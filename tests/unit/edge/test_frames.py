@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 
 from littoral.edge.core import frames
 from littoral.edge.core.frames import (
+    Again,
     Hello,
     Known,
     Live,
+    Part,
     Ping,
     Records,
+    Taken,
     decode,
+    deflate,
     encode,
     pack,
     unpack,
+    unpack_part,
 )
 from littoral.edge.errors import LinkPeerError
 from littoral.edge.model import RAW_BYTES_MAX
@@ -142,3 +147,40 @@ def test_mutated_frames_never_do_more_than_raise_the_peers_error(data):
         read = decode(bytes(mutated))
         if isinstance(read, Records):
             unpack(read)
+
+
+ITEMS = [("thing:a:b", b"x" * 900, "site"), ("policy:a:b", b"y", "")]
+
+
+def part_of(items=ITEMS, **changes):
+    blob, raw_bytes, zipped = deflate(items)
+    members = {
+        "origin": "cloud/1", "telling": "cloud/1#1", "number": 0, "after": "", "upto": "",
+        "last": True, "tenants": ["T"], "hlc": 7, "held": [], "gaps": [Known("cloud/1", 2, 9)],
+        "count": len(items), "raw_bytes": raw_bytes, "zipped": zipped, "blob": blob,
+    }  # fmt: skip
+    return Part(**members | changes)
+
+
+def test_a_piece_of_state_comes_as_it_was_sent():
+    frame = decode(encode(part_of()))
+    assert frame == part_of()
+    assert unpack_part(frame, owner="cloud") == ITEMS
+    assert decode(encode(Taken(3, refused=True))) == Taken(3, refused=True)
+    assert decode(encode(Again(["thing:a:b"]))) == Again(["thing:a:b"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"origin": "other/1"}, "which is not it"),
+        ({"count": 3}, "2 items, not 3"),
+        ({"count": -1}, "smaller than nothing"),
+        ({"raw_bytes": 1 << 30}, "a blob says"),
+        ({"blob": b"\x93", "zipped": False, "raw_bytes": 1}, "holds no state"),
+        ({"blob": b"1", "zipped": True}, "a blob"),
+    ],
+)
+def test_a_piece_of_state_that_lies_is_refused(changes, sentence):
+    with pytest.raises(LinkPeerError, match=sentence):
+        unpack_part(part_of(**changes), owner="cloud")

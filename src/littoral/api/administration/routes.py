@@ -7,6 +7,7 @@ import msgspec
 
 from littoral.api.administration.apikeys import ApiKeyRoutes
 from littoral.api.administration.apply import Applier
+from littoral.api.administration.incidents import IncidentRoutes
 from littoral.api.administration.users import UserRoutes
 from littoral.api.beyond import NAMES, BeyondRoutes
 from littoral.api.errors import InvalidManifest, MethodNotAllowed, RouteMissing
@@ -51,6 +52,7 @@ class ManagementRoutes:
         self._applier = Applier(parts)
         self._api_keys = ApiKeyRoutes(parts)
         self._users = UserRoutes(parts)
+        self._incidents = IncidentRoutes(parts)
         self._beyond = BeyondRoutes(parts)
         self._mailbox = MailboxRoutes(parts)
 
@@ -76,6 +78,9 @@ class ManagementRoutes:
             case ("users", *below):
                 require_admin(identity)
                 return await self._users.handle(request, tuple(below))
+            case ("incidents",):
+                require_admin(identity)
+                return await self._incidents.handle(request)
             case ("tenants", _) | ("devices", _, _) | ("sites", _):
                 _only(request, "DELETE")
                 require_admin(identity)
@@ -238,7 +243,9 @@ class ManagementRoutes:
         )
 
 
-_V1_NAMES = "apikeys, apply, devices, policies, sites, status, tenants, things, tokens and users"
+_V1_NAMES = (
+    "apikeys, apply, devices, incidents, policies, sites, status, tenants, things, tokens and users"
+)
 
 
 def _only(request: Request, method: str) -> None:

@@ -48,6 +48,13 @@ def _administration() -> Iterator[Operation]:
             (*more, *_PAGES), refusals=OWN_REFUSALS,
         )  # fmt: skip
     yield Operation(
+        "GET", f"{V1}/incidents", "Administration",
+        "What was overruled, dropped for want of room, or given back after a roll-back",
+        {200: Reply("Incidents")}, ("incident-kind", "incident-thing", *_PAGES),
+        refusals=OWN_REFUSALS,
+        text="Oldest first. A page may be empty and not the last: `next` is empty after the last.",
+    )  # fmt: skip
+    yield Operation(
         "GET", f"{V1}/status", "Administration", "What the node says of itself",
         {200: Reply("Status")}, refusals=OWN_REFUSALS,
     )  # fmt: skip

@@ -72,6 +72,10 @@ PARAMETERS: dict[str, Json] = {
         "limit", "Items in a page.", {"type": "integer", "minimum": 1, "maximum": PAGES_MAX}
     ),
     "tenant": {**_query("tenant", "Devices of this tenant.", _TEXT), "required": True},
+    "incident-kind": _query(
+        "kind", "Incidents of this kind.", {"enum": ["conflict", "loss", "gap", "rollback"]}
+    ),
+    "incident-thing": _query("thing", "Incidents of the thing with this id.", _TEXT),
     "timeout": _query(
         "timeout", "How long to wait: `42s`, `250ms`, `1m`; 0 for not at all.", _DURATION
     ),

@@ -225,6 +225,13 @@ SCHEMAS: dict[str, Json] = {
         name=_TEXT, tenants=_TEXTS, enrolled=_YES, revoked=_YES, link=_FREE,
     ),
     "Sites": _page("Site"),
+    "Incident": _object(
+        ("seq", "kind", "at", "node", "details"),
+        seq={"type": "integer"}, kind={"enum": ["conflict", "loss", "gap", "rollback"]}, at=_INSTANT,
+        node={"type": "string", "description": "Where it happened."},
+        thingId=_TEXT, path=_TEXT, details=_FREE,
+    ),
+    "Incidents": _page("Incident"),
     "Status": _object(("node", "time", "ready", "log"), node=_FREE, time=_INSTANT, ready=_YES,
                       reason=_TEXT, log=_FREE, links=_FREE, parts=_FREE),
     "Token": _object(("token", "site", "expires"), token=_TEXT, site=_TEXT, expires=_INSTANT),

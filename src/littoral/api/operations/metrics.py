@@ -8,20 +8,31 @@ import re
 from collections.abc import Iterable, Mapping
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LINK_MEMBERS = (
+    "link", "session", "flow", "fresh_ms", "skew_ms", "backlog_records", "held_records",
+    "sent_records", "received_records", "drain_per_s", "catch_up_s", "autonomy_h", "sessions",
+)  # fmt: skip
+"""What is told of each link: a cloud has thousands of them."""
+
 _NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
-def exposition(sources: Iterable[tuple[str, object]]) -> bytes:
+def exposition(
+    sources: Iterable[tuple[str, object]], links: Mapping[str, object] | None = None
+) -> bytes:
     """Write one line per number of each statistics record.
 
     Args:
         sources: name of the part (``log``) and its record: a frozen dataclass of numbers, of
-            mappings from a label to a number, and of sequences of records with a name of their own.
+            mappings from a label to a number, and of such records.
+        links: peer to what is known of its link; what is not known has no line.
     """
     lines: list[str] = []
     for part, record in sources:
         for name, value in members_of(record):
             _write(lines, f"littoral_{part}_{name}", value)
+    for member in LINK_MEMBERS:
+        _write_links(lines, member, links or {})
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -49,6 +60,18 @@ def _write(lines: list[str], name: str, value: object) -> None:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for inner, part in members_of(value):
             _write(lines, f"{name}_{inner}", part)
+
+
+def _write_links(lines: list[str], member: str, links: Mapping[str, object]) -> None:
+    name = f"littoral_link_{member}" if member != "link" else "littoral_link_up"
+    found = [
+        (peer, value)
+        for peer, status in links.items()
+        if isinstance(status, Mapping) and isinstance(value := status.get(member), int | float)
+    ]
+    if found:
+        lines.append(f"# TYPE {name} gauge")
+    lines.extend(f'{name}{{peer="{_label(peer)}"}} {_number(value)}' for peer, value in found)
 
 
 def _number(value: float) -> str:

@@ -47,7 +47,9 @@ class _Operation:
                 require_role(await self._authenticator.identity(request), Role.STATUS)
             sources = [(part, source()) for part, source in self._parts.statistics.items()]
             sources.append(("http", self._own()))
-            return Answer(200, exposition(sources), {"content-type": CONTENT_TYPE})
+            sources.append(("node", {"ready": self._parts.not_ready() is None}))
+            body = exposition(sources, self._parts.link_status())
+            return Answer(200, body, {"content-type": CONTENT_TYPE})
         reason = self._parts.not_ready()
         status = 200 if reason is None else 503
         if name == "health":

@@ -11,6 +11,7 @@ from littoral.client.model import (
     ApiKeyInfo,
     ApplyResult,
     DeviceInfo,
+    Incident,
     SiteInfo,
     TenantInfo,
     TokenInfo,
@@ -87,6 +88,18 @@ class AsyncAdministration:
     async def sites(self) -> list[SiteInfo]:
         """All sites, with what is known of their links."""
         return [one async for one in self._pages("sites", {}, SiteInfo)]
+
+    async def incidents(self, kind: str = "", *, thing: str = "") -> AsyncIterator[Incident]:
+        """Writes that lost to others, dropped records, roll-backs of a log: oldest first.
+
+        Args:
+            kind: ``conflict``, ``loss``, ``gap`` or ``rollback``; empty: all.
+            thing: only of the thing with this id.
+        """
+        asked = {"kind": kind, "thing": thing}
+        params = {name: text for name, text in asked.items() if text}
+        async for incident in self._pages("incidents", params, Incident):
+            yield incident
 
     async def delete_tenant(self, tenant: str) -> None:
         """Remove a tenant that has no devices."""

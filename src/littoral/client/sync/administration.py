@@ -12,6 +12,7 @@ from littoral.client.model import (
     ApiKeyInfo,
     ApplyResult,
     DeviceInfo,
+    Incident,
     SiteInfo,
     TenantInfo,
     TokenInfo,
@@ -88,6 +89,18 @@ class Administration:
     def sites(self) -> list[SiteInfo]:
         """All sites, with what is known of their links."""
         return [one for one in self._pages("sites", {}, SiteInfo)]
+
+    def incidents(self, kind: str = "", *, thing: str = "") -> Iterator[Incident]:
+        """Writes that lost to others, dropped records, roll-backs of a log: oldest first.
+
+        Args:
+            kind: ``conflict``, ``loss``, ``gap`` or ``rollback``; empty: all.
+            thing: only of the thing with this id.
+        """
+        asked = {"kind": kind, "thing": thing}
+        params = {name: text for name, text in asked.items() if text}
+        for incident in self._pages("incidents", params, Incident):
+            yield incident
 
     def delete_tenant(self, tenant: str) -> None:
         """Remove a tenant that has no devices."""

@@ -8,6 +8,7 @@ from littoral.edge.core.effects import (
     Advanced,
     Answered,
     Apply,
+    AskedAgain,
     Close,
     Deliver,
     Effect,
@@ -16,8 +17,10 @@ from littoral.edge.core.effects import (
     Greeted,
     Measured,
     Opened,
+    PartTaken,
     Restamp,
     RolledBack,
+    TakePart,
     Transmit,
 )
 from littoral.edge.core.frames import Known
@@ -30,6 +33,7 @@ __all__ = [
     "Advanced",
     "Answered",
     "Apply",
+    "AskedAgain",
     "Close",
     "Deliver",
     "Effect",
@@ -42,9 +46,11 @@ __all__ = [
     "Measured",
     "Now",
     "Opened",
+    "PartTaken",
     "Read",
     "Restamp",
     "RolledBack",
+    "TakePart",
     "Transmit",
     "relevant",
 ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from littoral.edge.core.frames import Hello, WireRecord
+from littoral.edge.core.frames import Hello, Item, Part, WireRecord
 from littoral.edge.core.resume import Lost
 
 
@@ -88,6 +88,29 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class TakePart:
+    """Take this piece of the peer's state; after its commit call `LinkSession.took`."""
+
+    frame: Part
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class PartTaken:
+    """The peer has committed a piece of state, or cannot take it now."""
+
+    number: int
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """The peer wants to be told these entities as they are now."""
+
+    entities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """A live message came; answer it with `LinkSession.answer` if ``wants_answer``."""
 
@@ -134,6 +157,9 @@ Effect = (
     | Filled
     | Restamp
     | Forget
+    | TakePart
+    | PartTaken
+    | AskedAgain
     | Deliver
     | Answered
     | Measured

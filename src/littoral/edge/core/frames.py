@@ -45,12 +45,16 @@ class Hello(Frame, frozen=True, array_like=True, tag="h"):
     window_bytes: int
     now_ms: int
     software: str = ""
+    takes: bool = False
+    """Whether I take state in parts, where records are gone; older releases do not."""
 
 
 class Holdings(Frame, frozen=True, array_like=True, tag="k"):
     """What I have of your records; your sender starts there. The hello's second half."""
 
     known: list[Known]
+    unfinished: str = ""
+    """The telling of which I have some parts, but not the last; empty if there is none."""
 
 
 class Records(Frame, frozen=True, array_like=True, tag="r"):
@@ -108,6 +112,46 @@ class Wanted(Frame, frozen=True, array_like=True, tag="w"):
     oseq: int
 
 
+class Part(Frame, frozen=True, array_like=True, tag="t"):
+    """A piece of what I know, as it is now: in place of records that are not kept any more."""
+
+    origin: str
+    """My epoch."""
+    telling: str
+    """To which telling it belongs; empty for what had to be told again."""
+    number: int
+    """Counted in each session; answered by `Taken`."""
+    after: str
+    upto: str
+    """Of a telling: these are all keys with after < key <= upto; an empty ``upto`` is the end."""
+    last: bool
+    tenants: list[str]
+    """Those whose registry this is about."""
+    hlc: int
+    """The newest stamp that I had seen."""
+    held: list[Known]
+    """Up to where I had the receiver's records."""
+    gaps: list[Known]
+    """With the last part: after these the records go on."""
+    count: int
+    raw_bytes: int
+    zipped: bool
+    blob: bytes
+
+
+class Taken(Frame, frozen=True, array_like=True, tag="d"):
+    """The part is committed here; or it was refused, because its stamp is too far ahead."""
+
+    number: int
+    refused: bool = False
+
+
+class Again(Frame, frozen=True, array_like=True, tag="g"):
+    """Tell me these entities as they are now: what I have cannot be put in order."""
+
+    entities: list[str]
+
+
 class Live(Frame, frozen=True, array_like=True, tag="m"):
     """A live message; worth nothing after ``ttl_ms``."""
 
@@ -156,21 +200,28 @@ AnyFrame = (
     | Refused
     | Settled
     | Wanted
+    | Part
+    | Taken
+    | Again
     | Live
     | Answer
     | Ping
     | Pong
     | Bye
 )
-_TAGS = frozenset("hkracxswmpiob")
+_TAGS = frozenset("hkracxswtdgmpiob")
 
 WireRecord = tuple[
     int, int, int | None, str, str, str, bytes, Mapping[str, Any] | None
 ]  # oseq, hlc, device_time, kind, entity, path, value, headers
 
+Item = tuple[str, bytes, str]
+"""A key of a node's state, what is under it, and (of a thing) the node where it lives."""
+
 _encoder = msgspec.msgpack.Encoder()
 _frames: msgspec.msgpack.Decoder[AnyFrame] = msgspec.msgpack.Decoder(AnyFrame)
 _records: msgspec.msgpack.Decoder[list[WireRecord]] = msgspec.msgpack.Decoder(list[WireRecord])
+_items: msgspec.msgpack.Decoder[list[Item]] = msgspec.msgpack.Decoder(list[Item])
 _compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
 
@@ -205,7 +256,12 @@ def _is_unknown(data: bytes) -> bool:
 
 def pack(records: Sequence[Record]) -> tuple[bytes, int, bool]:
     """Records as a blob; its size before compression, and whether it is compressed."""
-    raw = _encoder.encode([(r[12], r[1], r[2], r[4], r[5], r[8], r[9], r[10]) for r in records])
+    return deflate([(r[12], r[1], r[2], r[4], r[5], r[8], r[9], r[10]) for r in records])
+
+
+def deflate(items: Sequence[WireRecord] | Sequence[Item]) -> tuple[bytes, int, bool]:
+    """Values as a blob; its size before compression, and whether it is compressed."""
+    raw = _encoder.encode(items)
     if len(raw) < COMPRESS_FROM_BYTES:
         return raw, len(raw), False
     return _compressor.compress(raw), len(raw), True
@@ -227,6 +283,32 @@ def unpack(frame: Records) -> list[WireRecord]:
     Raises:
         LinkPeerError: damaged, too large, or not what the header announced.
     """
+    blob = _inflate(frame)
+    try:
+        wire = _records.decode(blob)
+    except UNREADABLE as e:
+        raise LinkPeerError(f"a blob holds no records: {e}.") from e
+    _check(frame, wire)
+    return wire
+
+
+def unpack_part(frame: Part, *, owner: str) -> list[Item]:
+    """The same for a piece of state of ``owner``."""
+    if frame.origin.rpartition("/")[0] != owner:
+        raise LinkPeerError(f"the peer told what {frame.origin!r} knows, which is not it.")
+    if frame.count < 0 or frame.raw_bytes < 0:
+        raise LinkPeerError("a frame says that it is smaller than nothing.")
+    blob = _inflate(frame)
+    try:
+        items = _items.decode(blob)
+    except UNREADABLE as e:
+        raise LinkPeerError(f"a blob holds no state: {e}.") from e
+    if len(items) != frame.count:
+        raise LinkPeerError(f"a frame holds {len(items)} items, not {frame.count}.")
+    return items
+
+
+def _inflate(frame: Records | Part) -> bytes:
     blob = frame.blob
     if frame.zipped:
         try:
@@ -238,12 +320,7 @@ def unpack(frame: Records) -> list[WireRecord]:
             raise LinkPeerError(f"a blob cannot be inflated: {e}.") from e
     if len(blob) != frame.raw_bytes:
         raise LinkPeerError(f"a blob has {len(blob)} bytes, not {frame.raw_bytes}.")
-    try:
-        wire = _records.decode(blob)
-    except UNREADABLE as e:
-        raise LinkPeerError(f"a blob holds no records: {e}.") from e
-    _check(frame, wire)
-    return wire
+    return blob
 
 
 def _check(frame: Records, wire: list[WireRecord]) -> None:

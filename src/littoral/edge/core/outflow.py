@@ -117,6 +117,21 @@ class Outflow:
         for cls, lane in self._lanes.items():
             lane.position = lane.told = lane.safe = positions.get(cls, 0)
 
+    def skip(self, cls: int, seq: int) -> None:
+        """Records of ``cls`` up to ``seq`` are told in another way."""
+        lane = self._lanes[cls]
+        lane.position = max(lane.position, seq)
+
+    @property
+    def has_credit(self) -> bool:
+        """Whether the peer has room for anything."""
+        return self.credit_records > 0 and self.credit_bytes > 0
+
+    def spend(self, records: int, raw_bytes: int) -> None:
+        """Something beside records uses up credit."""
+        self.credit_records -= records
+        self.credit_bytes -= raw_bytes
+
     @property
     def positions(self) -> dict[int, int]:
         """Per class, up to which seq everything was sent or passed over."""
@@ -141,7 +156,7 @@ class Outflow:
 
     def next_read(self) -> Read | None:
         """What to read now; None if nothing waits or the peer's credit is used up."""
-        if self.credit_records <= 0 or self.credit_bytes <= 0:
+        if not self.has_credit:
             return None
         if self._tails and not self.has_urgent():
             tail = self._tails[0]

@@ -30,3 +30,8 @@ def relevant(record: Record, scope: Scope) -> bool:
             return rest == scope.node
         case _:
             return False
+
+
+def namespaces_of(scope: Scope) -> list[str]:
+    """The namespaces whose things and policies a peer with this scope sees, in order."""
+    return sorted(scope.namespaces)

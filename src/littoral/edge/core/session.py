@@ -27,6 +27,7 @@ from littoral.edge.core.frames import (
     REPLAY,
     TAIL,
     Ack,
+    Again,
     Answer,
     AnyFrame,
     Bye,
@@ -35,11 +36,13 @@ from littoral.edge.core.frames import (
     Holdings,
     Known,
     Live,
+    Part,
     Ping,
     Pong,
     Records,
     Refused,
     Settled,
+    Taken,
     Wanted,
     decode,
     encode,
@@ -49,6 +52,7 @@ from littoral.edge.core.intake import Intake
 from littoral.edge.core.live import Waiting
 from littoral.edge.core.outflow import Outflow, Read
 from littoral.edge.core.resume import resume, spans
+from littoral.edge.core.telling import Telling
 from littoral.edge.errors import LinkPeerError
 from littoral.edge.model import (
     CHAIN_MAX,
@@ -105,6 +109,9 @@ class LinkSession:
         self._outflow = Outflow(spans(self._chain), head=head, records=0, raw_bytes=0)
         self._intake = Intake(
             node=node, records=settings.window_records, raw_bytes=settings.window_bytes
+        )
+        self.telling = Telling(
+            self._outflow, self._intake, transmit=self._transmit, effect=self._perform
         )
         self._live = Waiting()
         self._lane_marks: dict[tuple[str, int], int] = {}
@@ -169,14 +176,14 @@ class LinkSession:
 
     # The hello.
 
-    def greet(self, held: Iterable[Known], now: Now) -> None:
-        """Answer `Greeted`: the peer is welcome, and this is what we hold of its records."""
+    def greet(self, held: Iterable[Known], now: Now, *, unfinished: str = "") -> None:
+        """Answer `Greeted`: what we hold of the peer's records, and its telling that we began."""
         assert self.peer is not None
         if self.phase is LinkPhase.CLOSED:
             return
         if not self._said_hello:
             self._say_hello(now)
-        self._transmit(Holdings(known=list(held)))
+        self._transmit(Holdings(known=list(held), unfinished=unfinished))
         self._greeted = True
         self._open_if_ready()
 
@@ -308,8 +315,8 @@ class LinkSession:
             case Bye(code, reason):
                 self._end(code, f"the peer said: {reason}")
                 return
-            case Holdings(known) if self.peer is not None and self._held is None:
-                self._held = known
+            case Holdings(known, unfinished) if self.peer is not None and self._held is None:
+                self._held, self.telling.unfinished = known, unfinished
                 self._open_if_ready()
                 return
             case _ if self.phase is not LinkPhase.OPEN:
@@ -329,6 +336,14 @@ class LinkSession:
             case Refused(origin, cls, ranges):
                 self._check_own(origin, cls)
                 self._effects.append(Restamp(origin, cls, tuple(ranges)))
+            case Part() | Taken() | Again():
+                assert self.peer is not None
+                self.telling.receive(frame, peer=self.peer.node)
+            case _:
+                self._handle_rare(frame, now)
+
+    def _handle_rare(self, frame: AnyFrame, now: Now) -> None:
+        match frame:
             case Settled(origin, cls, oseq):
                 self._effects.append(Forget(origin, cls, oseq))
             case Wanted(origin, cls, oseq):
@@ -384,6 +399,7 @@ class LinkSession:
                 window_bytes=self._settings.window_bytes,
                 now_ms=now.ms,
                 software=self._software,
+                takes=True,
             )
         )
 
@@ -402,6 +418,7 @@ class LinkSession:
         positions, lost = resume(spans(self._chain), held, head=self._head)
         self._outflow.start(positions)
         self.phase = LinkPhase.OPEN
+        self.telling.open(self.peer)
         self._effects.append(Opened(min(VERSION_MAX, self.peer.version_max)))
         if lost:
             self._effects.append(RolledBack(lost))
@@ -467,11 +484,15 @@ class LinkSession:
         for number in self._live.take_expired(now.s):
             self._effects.append(Answered(number, b"", "link.timeout", "no answer came in time."))
 
+    def _perform(self, effect: Effect) -> None:
+        self._effects.append(effect)
+
     def _transmit(self, frame: AnyFrame) -> None:
         self._effects.append(Transmit(encode(frame)))
 
     def _end(self, code: str, reason: str) -> None:
         self.phase = LinkPhase.CLOSED
+        self.telling.is_open = False
         for number in self._live.take_all():
             self._effects.append(Answered(number, b"", "link.closed", "the link went down."))
         self._effects.append(Close(code, reason))

@@ -34,7 +34,7 @@ from littoral.registry.service.credentials import Credentials
 from littoral.registry.service.replica import Gone, Replica, takes_away
 from littoral.registry.service.shelf import Shelf, encode
 from littoral.registry.service.sites import Sites
-from littoral.registry.service.telling import Telling
+from littoral.registry.service.telling import RegistryTelling
 from littoral.registry.service.users import Users
 
 _NO_EXT: Mapping[str, object] = {}
@@ -72,7 +72,7 @@ class Registry:
         self._sites = Sites(self._shelf, entropy)
         self.api_keys = ApiKeys(self._shelf, entropy)
         self._replica = Replica(log, self._shelf, self._doors, self._sites) if replica else None
-        self.telling = Telling(log, self._shelf, self._replica)
+        self.telling = RegistryTelling(log, self._shelf, self._replica)
 
     # -- who is it -----------------------------------------------------------------------------
 

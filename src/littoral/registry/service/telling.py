@@ -18,7 +18,7 @@ _DEVICE = msgspec.json.Decoder(Device)
 _CREDENTIALS = msgspec.json.Decoder(CredentialSet)
 
 
-class Telling:
+class RegistryTelling:
     """Tells keys of one registry, and takes over those of the registry that this one follows."""
 
     def __init__(self, log: Log, shelf: Shelf, replica: Replica | None) -> None:

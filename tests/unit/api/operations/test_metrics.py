@@ -36,3 +36,23 @@ def test_statistics_become_lines_that_prometheus_reads():
         "# TYPE littoral_raw_x_y gauge",
         "littoral_raw_x_y 7",
     ]
+
+
+def test_each_link_is_told_under_its_peer_and_what_is_unknown_is_left_out():
+    links = {
+        "plant": {"link": True, "session": True, "backlog_records": 0, "fresh_ms": 12},
+        'q"x': {"link": False, "session": False, "backlog_records": 7, "fresh_ms": None},
+    }
+    assert exposition([], links).decode().splitlines() == [
+        "# TYPE littoral_link_up gauge",
+        'littoral_link_up{peer="plant"} 1',
+        'littoral_link_up{peer="q\\"x"} 0',
+        "# TYPE littoral_link_session gauge",
+        'littoral_link_session{peer="plant"} 1',
+        'littoral_link_session{peer="q\\"x"} 0',
+        "# TYPE littoral_link_fresh_ms gauge",
+        'littoral_link_fresh_ms{peer="plant"} 12',
+        "# TYPE littoral_link_backlog_records gauge",
+        'littoral_link_backlog_records{peer="plant"} 0',
+        'littoral_link_backlog_records{peer="q\\"x"} 7',
+    ]
