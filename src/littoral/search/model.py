@@ -25,7 +25,7 @@ CHUNK_RECORDS_MAX = 256
 INLINE_RECORDS_MAX = 64
 """Records that may be taken in on the loop, some 20 µs each, while questions are asked."""
 
-INLINE_S_MAX = 0.003
+INLINE_S_MAX = 0.005
 """What takes longer has no place on the loop."""
 
 INLINE_PAUSE_S = 1.0

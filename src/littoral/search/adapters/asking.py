@@ -1,5 +1,6 @@
 """Questions: how candidates are found, in which order they are looked at, and when it is enough."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ from littoral.search.core.places import after as successor
 from littoral.search.model import ABSENT_SORTS_MAX, After, Audience, Hits, Value
 
 Namespaces = tuple[str, ...] | None
+
+_COLUMNS = re.compile(r"\bt\.(?!place\b)")
+"""What a condition asks of a thing beside its place."""
 
 
 @dataclass(slots=True)
@@ -119,7 +123,7 @@ class Asker:
         question = self.question(audience, query, namespaces)
         if question.scope.partly:
             self._audiences.prepare(audience, question.compiler.wilds)
-        source, condition = self.candidates(question)
+        source, condition = self.candidates(question, place_only=True)
         if condition == NEVER:
             self.plan.name = "nothing can match"
             return 0
@@ -135,8 +139,11 @@ class Asker:
         assert isinstance(number, int)
         return number
 
-    def candidates(self, question: Question) -> tuple[Sql, Sql]:
-        """Where to take things ``t`` from if all hits are wanted, and what is left to be tested."""
+    def candidates(self, question: Question, *, place_only: bool = False) -> tuple[Sql, Sql]:
+        """Where to take things ``t`` from if all hits are wanted, and what is left to be tested.
+
+        If ``place_only``, they may have no other column than that: leaves know their thing's place.
+        """
         drive = self._best(question)
         if drive is None or (
             self.plan.estimates[drive.name] > self._drive_max and not drive.ordered
@@ -145,11 +152,13 @@ class Asker:
             return Sql("thing t"), question.condition()
         self.plan.name = "find by value"
         self.plan.driver = drive.name
+        condition = question.condition(drive)
+        if place_only and not question.scope.join and not _COLUMNS.search(condition.text):
+            places = _things(drive, "place")
+            return Sql(f"({places.text}) t", places.params), condition
         things = _things(drive)
-        return (
-            Sql(f"({things.text}) d CROSS JOIN thing t ON t.place = d.thing", things.params),
-            question.condition(drive),
-        )
+        joined = f"({things.text}) d CROSS JOIN thing t ON t.place = d.thing"
+        return Sql(joined, things.params), condition
 
     # Planning.
 
@@ -370,18 +379,18 @@ class Asker:
         return sql
 
 
-def _things(drive: Drive) -> Sql:
-    """The things of a drive, each once."""
+def _things(drive: Drive, name: str = "thing") -> Sql:
+    """The things of a drive, each once, as a column of that name."""
     selects = [
-        f"SELECT l.thing AS thing FROM leaf l INDEXED BY leaf_value WHERE {one.text}"
+        f"l.thing AS {name} FROM leaf l INDEXED BY leaf_value WHERE {one.text}"
         for one in drive.ranges
     ]
     params = tuple(p for one in drive.ranges for p in one.params)
     if not selects:
-        return Sql("SELECT NULL AS thing WHERE 0")
+        return Sql(f"SELECT NULL AS {name} WHERE 0")
     if len(selects) == 1:
-        return Sql(selects[0].replace("SELECT l.thing", "SELECT DISTINCT l.thing", 1), params)
-    return Sql(" UNION ".join(selects), params)
+        return Sql(f"SELECT DISTINCT {selects[0]}", params)
+    return Sql(" UNION ".join(f"SELECT {one}" for one in selects), params)
 
 
 def _select(question: Question, source: Sql, condition: Sql, terms: Sql) -> Sql:
