@@ -16,7 +16,12 @@ from littoral.app.world import SystemEntropy, parse_address
 from littoral.edge import parse_token
 from littoral.kernel.errors import LittoralError
 from littoral.node import Node, NodeConfig
-from littoral.registry import DEVELOPMENT_POLICY, generate_admin, seed_development
+from littoral.registry import (
+    DEVELOPMENT_POLICY,
+    found_development,
+    generate_admin,
+    seed_development,
+)
 from littoral.twin import Caller
 
 SITE_NAME = "site"
@@ -61,8 +66,10 @@ def run_node(command: str, arguments: list[str]) -> int:
         config = msgspec.structs.replace(config, name=token.site)
     first: list[str] = []
 
-    def prepare(node: Node) -> None:
+    async def prepare(node: Node) -> None:
         _seed(node, first, dev=options.dev)
+        if not options.dev and (door := _open_door(config)):
+            await _refuse_known_passwords(node, door)
 
     def ready(node: Node, addresses: Addresses) -> None:
         print(_banner(node, addresses, first, dev=options.dev), flush=True)
@@ -149,14 +156,31 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _refuse_exposure(config: NodeConfig) -> None:
+def _open_door(config: NodeConfig) -> str | None:
+    """The first of the doors for people and devices that others can reach."""
     for setting, address in (("--http", config.http.listen), ("--mqtt", config.mqtt.listen)):
         host, _ = parse_address(address)
         if host not in ("127.0.0.1", "localhost", "::1"):
-            raise ExposedWithoutIntent(
-                f"{setting} {address} is open to others, and --dev has passwords everybody knows.",
-                hint="Leave --dev out, or listen on 127.0.0.1.",
-            )
+            return f"{setting} {address}"
+    return None
+
+
+def _refuse_exposure(config: NodeConfig) -> None:
+    if door := _open_door(config):
+        raise ExposedWithoutIntent(
+            f"{door} is open to others, and --dev has passwords everybody knows.",
+            hint="Leave --dev out, or listen on 127.0.0.1.",
+        )
+
+
+async def _refuse_known_passwords(node: Node, door: str) -> None:
+    """Leaving --dev out is not enough: what it made stays in the directory."""
+    if known := await found_development(node.registry):
+        raise ExposedWithoutIntent(
+            f"{door} is open to others, and an earlier --dev left passwords everybody knows: "
+            f"{', '.join(known)}.",
+            hint="Listen on 127.0.0.1 and change or delete them, or begin in an empty directory.",
+        )
 
 
 def _seed(node: Node, first: list[str], *, dev: bool) -> None:

@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,8 +58,8 @@ class Addresses:
     link: str | None
 
 
-Prepare = Callable[[Node], None]
-"""Called once, before the doors open: seeds identities."""
+Prepare = Callable[[Node], Awaitable[None]]
+"""Awaited once, before the doors open: seeds identities, and looks at those that are there."""
 
 Ready = Callable[[Node, Addresses], None]
 """Called once the doors are open."""
@@ -96,7 +96,7 @@ async def serve(
     http = HttpServer(node.http, config.http.listen)
     try:
         if prepare is not None:
-            prepare(node)
+            await prepare(node)
             await node.log.wait()
         _settle_memory()
         async with asyncio.TaskGroup() as tasks:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from littoral.edge.bugs import report_bug
 from littoral.edge.conversation import Conversation
+from littoral.edge.core import relevant
 from littoral.edge.core.frames import Hello
 from littoral.edge.errors import LinkConflict, LinkIdentity
 from littoral.edge.grants import Grants
@@ -194,6 +195,7 @@ class Downlink:
         for grant in grants:
             if not tells:
                 conversation.backfill(grant.lane, grant.scope, dict(enumerate(grant.upto)))
+        site.meter.count(conversation.positions, lambda r: relevant(r, conversation.scope))
         # A scope that is not durable must not have shown anything: it would be shown again.
         conversation.hold_back()
         conversation.note(self._own.newest)

@@ -35,6 +35,7 @@ from littoral.registry.service.registry import Registry
 from littoral.registry.service.replica import InvalidReplica
 from littoral.registry.service.seeds import (
     DEVELOPMENT_POLICY,
+    found_development,
     generate_admin,
     seed_development,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Site",
     "Tenant",
     "User",
+    "found_development",
     "generate_admin",
     "seed_development",
 ]

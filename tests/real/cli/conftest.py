@@ -86,3 +86,19 @@ def node(tmp_path_factory):
         process.send_signal(signal.SIGTERM)
         process.wait(20)
         process.stdout.close()
+
+
+@pytest.fixture
+def left_by_dev(tmp_path):
+    """The directory of a node that ran with --dev and was stopped."""
+    doors = ("--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--link", "127.0.0.1:0")
+    process = subprocess.Popen(
+        [LITTORAL, "up", "--dev", "--die-with-parent", *doors, "--data-dir", tmp_path / "data"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert "is ready" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    return tmp_path / "data"

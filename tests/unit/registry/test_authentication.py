@@ -5,6 +5,7 @@ from littoral.registry import (
     InvalidRegistration,
     NotRegistered,
     Role,
+    found_development,
     generate_admin,
     seed_development,
 )
@@ -340,3 +341,16 @@ def test_what_was_verified_is_forgotten_by_owner_and_by_age() -> None:
     assert len(known) == 1
     known.clear()
     assert len(known) == 0
+
+
+def test_well_known_identities_are_found_until_their_passwords_change(node):
+    assert node.do(found_development(node.registry)) == []
+    assert node.hasher.checks == 0
+    seed_development(node.registry)
+    every = ["user ditto", "user devops", "device DEFAULT_TENANT/4711"]
+    assert node.do(found_development(node.registry)) == every
+    node.do(node.registry.set_user("devops", "battery staple", roles=[Role.ADMIN]))
+    node.registry.delete_user("ditto")
+    assert node.do(found_development(node.registry)) == every[2:]
+    node.registry.put_device("DEFAULT_TENANT", "4711", enabled=False)
+    assert node.do(found_development(node.registry)) == []

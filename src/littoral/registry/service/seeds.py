@@ -1,7 +1,9 @@
 """What a new node begins with: an administrator, or the well-known development identities."""
 
+import contextlib
 from base64 import urlsafe_b64encode
 
+from littoral.kernel.errors import Forbidden, Unauthenticated
 from littoral.kernel.time import Entropy
 from littoral.registry.model import Role
 from littoral.registry.service.registry import Registry
@@ -42,6 +44,26 @@ def seed_development(registry: Registry) -> None:
                 }
             ],
         )
+
+
+async def found_development(registry: Registry) -> list[str]:
+    """Those of `seed_development` whose passwords are still the ones that everybody knows.
+
+    Raises:
+        HasherBusy: too many passwords wait to be checked.
+    """
+    found = []
+    for name, password, _ in _USERS:
+        if registry.user(name) is not None:
+            with contextlib.suppress(Unauthenticated):
+                await registry.authenticate_user(name, password)
+                found.append(f"user {name}")
+    device_id, auth_id, password = _DEVICE
+    if registry.device(DEVELOPMENT_TENANT, device_id) is not None:
+        with contextlib.suppress(Unauthenticated, Forbidden):
+            await registry.authenticate_device(f"{auth_id}@{DEVELOPMENT_TENANT}", password)
+            found.append(f"device {DEVELOPMENT_TENANT}/{device_id}")
+    return found
 
 
 def generate_admin(registry: Registry, entropy: Entropy, *, name: str = "admin") -> str | None:

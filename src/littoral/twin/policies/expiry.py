@@ -228,10 +228,17 @@ class PolicyExpiry:
         now_ms = self._clock.now_ms()
         policy = parsed(hot)
         before = self._index.notes(hot.id)
-        here = set() if policy is None else {key for key, _ in _subjects(policy)}
+        here = {} if policy is None else dict(_subjects(policy))
+        known = set()
+        if before.subjects:
+            known = {(one.id, one.expires_ms or 0, _settings_of(one)) for one in here.values()}
         for key, (expires_ms, settings) in before.subjects.items():
             # Whoever was told before that it would leave knows it.
-            if settings and key not in here and key not in before.told:
+            if not settings or key in here or key in before.told:
+                continue
+            # Who is in another entry too stays, or leaves both at once.
+            if (leaving := (_subject_of(key), expires_ms, settings)) not in known:
+                known.add(leaving)
                 self._leaves(hot.id, key, expires_ms, settings, now_ms)
         self._waiting.pop(hot.id, None)
         self._note(policy, hot.id, before.told, now_ms)

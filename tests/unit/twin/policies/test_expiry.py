@@ -254,6 +254,20 @@ def test_who_is_removed_by_hand_is_told_after_the_commit(on_node, how):
     on_node(main, settings=FINE)
 
 
+@pytest.mark.parametrize(("path", "told"), [("/entries/more", 0), ("/", 1)])
+def test_who_is_in_two_entries_leaves_when_it_has_left_both(on_node, path, told):
+    async def main(node):
+        async with running(node) as heard:
+            document = policy(node.clock.now_ms(), whenDeleted=True)
+            document["entries"]["more"] = document["entries"]["guests"]
+            await node.twins.put_policy(ADMIN, P, "/", document)
+            node.twins.policies.delete(ADMIN, P, path)
+            await node.log.wait()
+            assert [one.subject_ids for one in heard] == [("nginx:guest",)] * told
+
+    on_node(main, settings=FINE)
+
+
 def test_a_removal_that_did_not_happen_is_not_announced(on_node):
     async def main(node):
         async with running(node) as heard:
