@@ -1,10 +1,11 @@
-"""Every operator, order and page of the index against a reading of all documents."""
+"""Every operator, order, page and change of the index against a reading of all documents."""
 
 import orjson
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from littoral.log import Record
 from littoral.policy import READ, Enforcer, parse_policy
 from littoral.rql import (
     And,
@@ -27,8 +28,10 @@ from littoral.rql import (
 )
 from littoral.search.adapters.sqlite import SqliteIndex
 from littoral.search.core.access import shapes_of
+from littoral.search.core.leaves import escaped
 from littoral.search.model import Access, Audience
 from littoral.twin import Standing
+from littoral.twin.core import state
 
 # -- the oracle: documents as a caller sees them, read property by property -----------------------
 
@@ -407,3 +410,72 @@ def test_changes_of_things_and_policies_are_found_at_once(world, changes, rules,
         for sort in ((), (SortBy("attributes/a"),), (SortBy("attributes/a", descending=True),)):
             note(f"{render(query)} {sort}")
             assert world.pages(query, subjects, sort, size=3) == world.found(query, subjects, sort)
+
+
+OWN = "me/1"
+paths = st.lists(st.sampled_from(["a", "b", "c", "a/b", "b/a"]), min_size=1, max_size=2).map(tuple)
+changes = st.tuples(
+    st.integers(0, 7),
+    st.sampled_from(["thing.modified", "thing.merged", "thing.deleted"]),
+    st.sampled_from([("attributes",), ("features", "f", "properties")]),
+    paths,
+    st.one_of(scalars, scalars, json_values),
+)
+
+
+def change_of(world, seq, number, kind, root, path, value):
+    """Let a change happen to one of the things; return its record, None if nothing comes of it."""
+    things = sorted(world.things)
+    thing_id = things[number % len(things)]
+    document = world.things[thing_id]
+    if kind != "thing.merged" and not values(document, [*root, *path[:-1]]):
+        return None  # there is no object that it could be a member of
+    try:
+        after = state.change(orjson.loads(orjson.dumps(document)), kind, (*root, *path), value, {})
+    except (KeyError, TypeError, AttributeError):
+        return None
+    world.things[thing_id] = after
+    return Record(
+        seq, seq << 16, None, 0, kind, f"thing:{thing_id}", seq, seq - 1,
+        "/" + "/".join(escaped(key) for key in (*root, *path)),
+        b"" if kind == "thing.deleted" else orjson.dumps(value), None, OWN, seq,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@given(
+    worlds,
+    st.lists(st.lists(changes, min_size=1, max_size=6), min_size=1, max_size=4),
+    st.lists(queries, min_size=1, max_size=4),
+    callers,
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_records_say_leaf_by_leaf_is_what_the_documents_say(
+    world, batches, several, subjects, ahead
+):
+    """Things that have to be read are read as they are then, or (``ahead``) as they will be."""
+    seq = 100
+    past = []
+    for batch in batches:
+        records = []
+        for one in batch:
+            seq += 1
+            record = change_of(world, seq, *one)
+            if record is not None:
+                records.append(record)
+        past.append((records, dict(world.things), seq))
+    final = dict(world.things)
+    for records, things, newest in past:
+        wants = world.index.take(records, OWN)
+        now, at = (final, seq) if ahead else (things, newest)
+        world.index.put([standing_of(i, now[i], at) for i in wants.things])
+    for query in several:
+        note(render(query))
+        for sort in ((), (SortBy("attributes/a"),)):
+            assert world.pages(query, subjects, sort, size=3) == world.found(query, subjects, sort)
+
+
+def standing_of(thing_id, document, seq):
+    data = orjson.dumps({"thingId": thing_id, **document})
+    return Standing(thing_id, data, document["policyId"], seq, 0, 0, seq)
