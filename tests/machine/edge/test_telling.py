@@ -23,8 +23,8 @@ POLICY = {"entries": {"o": {"subjects": {"a:b": {"type": "t"}}, "resources": {
 
 
 @pytest.fixture
-def linked(in_world, new_node, wait_until):
-    """Runs ``main(pair)`` beside a cloud and a site of real twins and registries."""
+def real_node(new_node):
+    """A node with twins and a registry of its own."""
 
     class Real(new_node):
         def open(self):
@@ -56,10 +56,17 @@ def linked(in_world, new_node, wait_until):
                 after = page[-1]
             return found
 
+    return Real
+
+
+@pytest.fixture
+def linked(in_world, real_node):
+    """Runs ``main(pair)`` beside a cloud and a site of real twins and registries."""
+
     class Pair:
         def __init__(self, world):
             self.network = world.network
-            self.cloud, self.site = Real("cloud"), Real("site")
+            self.cloud, self.site = real_node("cloud"), real_node("site")
             self.namespaces = {"a"}
 
         def scope(self, name):
