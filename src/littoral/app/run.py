@@ -79,7 +79,8 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     directory = Path(config.data_dir)
     with _usable(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+        # In it are the hashes of passwords and all that devices said: nobody else's business.
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Bound before the log is opened: a taken port must not cost a new epoch.
     mqtt_socket = bind(config.mqtt.listen, door="MQTT", setting="--mqtt")
     with _usable(directory):

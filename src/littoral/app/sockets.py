@@ -96,6 +96,9 @@ class SocketConnection(asyncio.Protocol):
         """Let the application serve it."""
         try:
             await app(self._scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self._finish(Code.GOING_AWAY)  # the server stops
+            raise
         finally:
             self._finish(Code.NORMAL if self._accepted else Code.FAILED)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from littoral.edge.model import ClassBacklog, LinkStatistics
+from littoral.edge.model import COUNTED_MAX, ClassBacklog, LinkStatistics
 from littoral.edge.ports import LinkLog
 from littoral.kernel.time import Clock
 from littoral.log import Record, RecordClass
@@ -15,9 +15,6 @@ RATE_S = 10.0
 FAR_H = 24 * 365.0
 """More hours of autonomy than anybody asks for; shown as None."""
 
-
-COUNTED_MAX = 20_000
-"""Records of a class that are counted when a session opens: about 50 ms of the loop."""
 
 COUNT_CHUNK = 1000
 

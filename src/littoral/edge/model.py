@@ -28,6 +28,9 @@ FRAME_RAW_TARGET = 512 * 1024
 PART_ITEMS_MAX = 256
 """Things, policies and keys of the registry in one piece of what a peer is told whole."""
 
+COUNTED_MAX = 20_000
+"""Records of a class that are counted for a site when its session opens; more wait uncounted."""
+
 COMPRESS_FROM_BYTES = 512
 """Smaller blobs are sent as they are: zstd would not pay."""
 

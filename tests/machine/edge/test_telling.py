@@ -23,8 +23,8 @@ POLICY = {"entries": {"o": {"subjects": {"a:b": {"type": "t"}}, "resources": {
 
 
 @pytest.fixture
-def linked(in_world, new_node, wait_until):
-    """Runs ``main(pair)`` beside a cloud and a site of real twins and registries."""
+def real_node(new_node):
+    """A node with twins and a registry of its own."""
 
     class Real(new_node):
         def open(self):
@@ -56,51 +56,61 @@ def linked(in_world, new_node, wait_until):
                 after = page[-1]
             return found
 
-    class Pair:
-        def __init__(self, world):
-            self.network = world.network
-            self.cloud, self.site = Real("cloud"), Real("site")
-            self.namespaces = {"a"}
+    return Real
 
-        def scope(self, name):
-            return Scope(node=name, tenants=frozenset({"T"}), namespaces=frozenset(self.namespaces))
 
-        def equal(self):
-            return self.site.shown() == self.cloud.shown()
+class Pair:
+    """A cloud and a site, to be linked."""
 
-        async def meet(self, main):
-            async with asyncio.TaskGroup() as tasks:
-                cloud, site = self.cloud, self.site
-                self.downlink = Downlink(
-                    log=cloud.log,
-                    twins=cloud.twins,
-                    registry=cloud.registry,
-                    inbox=cloud.inbox,
-                    listener=self.network,
-                    directory=self.scope,
-                    clock=cloud.clock,
-                    settings=FAST,
-                )
-                running = tasks.create_task(self.downlink.run())
-                await asyncio.sleep(0)
-                self.uplink = Uplink(
-                    log=site.log,
-                    twins=site.twins,
-                    registry=site.registry,
-                    inbox=site.inbox,
-                    dialer=self.network.dialer("site"),
-                    clock=site.clock,
-                    entropy=site.entropy,
-                    settings=FAST,
-                )
-                upping = tasks.create_task(self.uplink.run())
-                await main()
-                upping.cancel()
-                running.cancel()
+    def __init__(self, world, make):
+        self.network = world.network
+        self.cloud, self.site = real_node("cloud"), real_node("site")
+        self.namespaces = {"a"}
+
+    def scope(self, name):
+        return Scope(node=name, tenants=frozenset({"T"}), namespaces=frozenset(self.namespaces))
+
+    def equal(self):
+        return self.site.shown() == self.cloud.shown()
+
+    async def meet(self, main):
+        async with asyncio.TaskGroup() as tasks:
+            cloud, site = self.cloud, self.site
+            self.downlink = Downlink(
+                log=cloud.log,
+                twins=cloud.twins,
+                registry=cloud.registry,
+                inbox=cloud.inbox,
+                listener=self.network,
+                directory=self.scope,
+                clock=cloud.clock,
+                settings=FAST,
+            )
+            running = tasks.create_task(self.downlink.run())
+            await asyncio.sleep(0)
+            self.uplink = Uplink(
+                log=site.log,
+                twins=site.twins,
+                registry=site.registry,
+                inbox=site.inbox,
+                dialer=self.network.dialer("site"),
+                clock=site.clock,
+                entropy=site.entropy,
+                settings=FAST,
+            )
+            upping = tasks.create_task(self.uplink.run())
+            await main()
+            upping.cancel()
+            running.cancel()
+
+
+@pytest.fixture
+def linked(in_world, real_node):
+    """Runs ``main(pair)`` beside a cloud and a site of real twins and registries."""
 
     def start(main):
         async def body(world):
-            pair = Pair(world)
+            pair = Pair(world, Real)
             pair.cloud.registry.put_tenant("T", namespaces=["a"])
             await pair.cloud.twins.put_policy(ANYBODY, "a:p", "/", POLICY)
             await main(pair)

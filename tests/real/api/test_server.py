@@ -164,7 +164,6 @@ def test_a_body_may_be_announced_and_cut_into_chunks(served):
     "request_",
     [
         b"nonsense\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n",
         b"GET /ws/2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
         (
             b"GET /ws/2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"

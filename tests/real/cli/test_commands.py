@@ -87,7 +87,7 @@ def test_a_list_is_a_table_names_json_or_yaml(node):
 
 def test_what_is_not_there_is_exit_code_1(node):
     gone = node.run("get", "things", "org.nobody:x")
-    assert gone.code == 1 and "1 of 1 are not there" in gone.err
+    assert gone.code == 1 and "not yours to see: org.nobody:x." in gone.err
     gone = node.run("describe", "device", "DEFAULT_TENANT/4712")
     assert (gone.code, gone.out) == (1, "")
     assert gone.err == (

@@ -10,3 +10,7 @@ def test_what_dev_left_is_not_opened_to_others(left_by_dev, command):
     opened = command(*words, "--http", "0.0.0.0:0")
     assert (opened.code, opened.out) == (1, "")
     assert "user ditto, user devops, device DEFAULT_TENANT/4711" in opened.err
+
+
+def test_a_data_directory_is_its_owners_alone(left_by_dev):
+    assert left_by_dev.stat().st_mode & 0o077 == 0

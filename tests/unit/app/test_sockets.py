@@ -190,6 +190,21 @@ def test_who_sends_to_a_peer_that_takes_nothing_waits():
     opened(main)
 
 
+def test_a_server_that_stops_says_that_it_goes_away():
+    async def main(socket, pipe):
+        async def waits(scope, receive, send):
+            await receive()
+
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(socket.run(waits))
+            await asyncio.sleep(0)
+            serving.cancel()
+        assert int.from_bytes(pipe.written[2:4], "big") == 1001
+        assert pipe.state == "closed"
+
+    opened(main)
+
+
 def test_a_silent_peer_is_asked_once_and_then_let_go():
     async def main(socket, pipe):
         loop = asyncio.get_running_loop()

@@ -206,8 +206,8 @@ def test_a_mailbox_is_listed_and_emptied(littoral):
 
 
 def test_incidents_are_a_table_of_the_newest(littoral):
-    conflict = {"seq": 7, "kind": "conflict", "at": "2026-11-22T18:00:00Z", "node": "plant"}
-    lost = {"thingId": "n:x", "path": "/attributes/a", "details": {"lost": 1}}
+    conflict = {"seq": 7, "kind": "conflict", "at": "18:00", "node": "plant"}
+    lost = {"thingId": "n:x", "path": "/a", "details": {"lost": 1}}
     loss = {**conflict, "seq": 9, "kind": "loss", "details": {"count": 7}}
     pages = [
         (200, {"items": [conflict | lost], "next": "8"}),
@@ -216,7 +216,7 @@ def test_incidents_are_a_table_of_the_newest(littoral):
     ]
     done = littoral("incidents", answers={f"GET {V1}/incidents": pages})
     _, first, second = done.out.splitlines()
-    assert first.split()[1:5] == ["conflict", "plant", "n:x", "/attributes/a"]
+    assert first.split()[1:5] == ["conflict", "plant", "n:x", "/a"]
     assert second.split()[1:5] == ["loss", "plant", "-", "-"]
     done = littoral(
         "incidents", "--limit", "1", "-o", "name", answers={f"GET {V1}/incidents": pages}

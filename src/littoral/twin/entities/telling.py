@@ -118,10 +118,27 @@ class Telling:
             msgspec.MsgspecError: ``data`` is no telling.
         """
         told = _decode(data)
+        known = entity in self._engine.hot
         try:
             hot = self._engine.load(entity)
         except StateDamaged:
             return Adoption(differs=False, skipped=[])
+        try:
+            return self._take_over(hot, told, stamp, origin, heard, heard_to)
+        finally:
+            if not known and not hot.dirty_since and entity.startswith("thing:"):
+                # Nobody has asked for it yet: a hundred thousand of them would fill memory.
+                self._engine.forget(hot)
+
+    def _take_over(
+        self,
+        hot: Hot,
+        told: Told,
+        stamp: int,
+        origin: Origin,
+        heard: Callable[[Record], bool],
+        heard_to: int,
+    ) -> Adoption:
         if hot.revision and hot.fold() == told.doc and hot.lanes == told.lanes:
             return Adoption(differs=False, skipped=[])
         merged, skipped = self._merge(hot, told, self._unheard(hot, heard, heard_to))
