@@ -64,7 +64,7 @@ class Pair:
 
     def __init__(self, world, make):
         self.network = world.network
-        self.cloud, self.site = real_node("cloud"), real_node("site")
+        self.cloud, self.site = make("cloud"), make("site")
         self.namespaces = {"a"}
 
     def scope(self, name):
@@ -110,7 +110,7 @@ def linked(in_world, real_node):
 
     def start(main):
         async def body(world):
-            pair = Pair(world, Real)
+            pair = Pair(world, real_node)
             pair.cloud.registry.put_tenant("T", namespaces=["a"])
             await pair.cloud.twins.put_policy(ANYBODY, "a:p", "/", POLICY)
             await main(pair)
