@@ -153,7 +153,12 @@ class MessageDesk:
         if headers.requested_acks not in {(), (LIVE_RESPONSE,)}:
             return await self._acknowledged(sending, headers)
         if message.response_required:
-            result = await self._ask(sending)
+            try:
+                result = await self._ask(sending)
+            except MessageTimeout:
+                if headers.response_required:
+                    raise
+                return Delivered(202)  # by Ditto's table, also if nobody answered
             return result if headers.response_required else Delivered(202)
         if keep_s is not None:
             return await self._ask(sending)

@@ -61,6 +61,8 @@ class LiveCommands:
         if headers.requested_acks in {(), (LIVE_RESPONSE,)}:
             response = await self._live.send(signal, timeout_s=headers.timeout_s)
             if response is None:
+                if not headers.response_required:
+                    return Result(202)  # by Ditto's table, also if nobody answered
                 raise CommandLate(
                     f"{command.entity_id} did not answer within {headers.timeout_s:g}s.",
                     hint="See that the device is connected and takes live commands.",

@@ -96,6 +96,20 @@ def test_a_message_that_wants_no_answer_is_202(on_node):
     on_node(main)
 
 
+def test_silence_is_202_to_who_waits_for_the_answer_and_wants_none(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        quiet = "?response-required=false&requested-acks=live-response&timeout=3"
+        for call in (("POST", "/inbox/messages/on", None), ("PUT", "/attributes/a", 1)):
+            method, path, body = call
+            begin = node.clock.monotonic_s()
+            answer = await node.call(method, T + path + quiet + "&channel=live", body)
+            assert (answer.status, answer.body) == (202, b"")
+            assert node.clock.monotonic_s() - begin >= 3
+
+    on_node(main)
+
+
 def test_silence_is_408_after_the_time_that_was_asked_for(on_node):
     async def main(node):
         await node.call("PUT", T, PUMP)
