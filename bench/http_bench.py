@@ -68,7 +68,7 @@ def document(number):
 def run_node(directory, port, things):
     admin = Caller(frozenset(), unrestricted=True)
 
-    def prepare(node):
+    async def prepare(node):
         seed_development(node.registry)
         node.twins.policies.put(admin, "org.bench:default", "/", POLICY)
 

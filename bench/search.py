@@ -93,7 +93,7 @@ def document(number, policies, source):
 def run_node(directory, port, things, policies, partly):
     admin = Caller(frozenset(), unrestricted=True)
 
-    def prepare(node):
+    async def prepare(node):
         seed_development(node.registry)
 
     async def fill(node):

@@ -17,6 +17,7 @@ from littoral.search.core.access import shapes_of
 from littoral.search.errors import IndexDamaged
 from littoral.search.model import (
     BEHIND_RECORDS_MAX,
+    BUILD_SHARE,
     CHUNK_RECORDS_MAX,
     CHUNK_THINGS_MAX,
     IDLE_RECORDS_MAX,
@@ -50,6 +51,7 @@ class Follower:
         self._log = log
         self._twins = twins
         self._index = index
+        self._clock = clock
         self._workplace = Workplace(worker, clock, self._broke)
         self._own = log.origin
         self._batches: list[Sequence[Record]] = []
@@ -404,6 +406,10 @@ class Follower:
             for standing in standings:
                 if standing.seq > committed:
                     self._risky[standing.thing_id] = standing.seq
+            began_s = self._clock.monotonic_s()
             await self.put(standings)
+            if not self.eager:  # nobody waits for it, and the node has other work
+                took_s = self._clock.monotonic_s() - began_s
+                await asyncio.sleep(took_s * (1 / BUILD_SHARE - 1))
         await self.work(lambda: index.reached(target))
         self.position = target

@@ -43,6 +43,9 @@ MODIFIED_S = 60.0
 BEHIND_RECORDS_MAX = 200_000
 """Records that an index may be behind at a start; one that is further behind is made anew."""
 
+BUILD_SHARE = 0.25
+"""Of the time, for an index that is made anew while nobody waits for it."""
+
 NAMESPACES_MAX = 100
 """Namespaces in one search."""
 
