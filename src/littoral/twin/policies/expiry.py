@@ -146,12 +146,20 @@ class PolicyExpiry:
                 self.removed += len(gone)
             before = self._index.notes(policy_id)
         told = dict(before.told)
+        # Who is in another entry too is told once; by acknowledging it, for both.
+        known = {_telling(s) for k, s in _subjects(policy) if k in told and told[k] == s.expires_ms}
+        asked = set()
         for key, subject in _subjects(policy):
             at = announced_at(policy_id, subject)
             if at is None or at > now_ms or key in gone or told.get(key) == subject.expires_ms:
                 continue
             assert subject.announcement is not None
             assert subject.expires_ms is not None
+            if (telling := _telling(subject)) in known:
+                told[key] = subject.expires_ms
+                continue
+            if telling in asked:
+                continue
             wants = bool(subject.announcement.labels) and bool(self._listeners)
             self._announce(policy_id, key, subject.announcement, subject.expires_ms)
             if wants:
@@ -159,8 +167,10 @@ class PolicyExpiry:
                     self._waiting.get(policy_id, subject.expires_ms),
                     now_ms + subject.announcement.timeout_ms,
                 )
+                asked.add(telling)
             else:
                 told[key] = subject.expires_ms
+                known.add(telling)
         self._note(policy if not gone else parsed(hot), policy_id, told, now_ms)
 
     def _remove(self, hot: Hot, policy: Policy, now_ms: int) -> None:
@@ -351,6 +361,11 @@ def _subjects(policy: Policy) -> Iterator[tuple[str, Subject]]:
 
 def _subject_of(key: str) -> str:
     return key.partition("/")[2]
+
+
+def _telling(subject: Subject) -> tuple[str, int, str]:
+    """What makes two announcements of a policy the same one."""
+    return subject.id, subject.expires_ms or 0, _settings_of(subject)
 
 
 def _is_over(subject: Subject, now_ms: int) -> bool:

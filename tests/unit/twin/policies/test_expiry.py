@@ -145,6 +145,24 @@ def test_an_announcement_is_made_once_before_and_none_after(on_node):
     on_node(main, settings=FINE)
 
 
+@pytest.mark.parametrize("acks", [{}, {"requestedAcks": {"labels": ["app:left"]}}])
+def test_who_is_in_two_entries_is_told_once_before(on_node, acks):
+    async def main(node):
+        async with running(node) as heard:
+            now = node.clock.now_ms()
+            document = policy(now, after_ms=60_000, beforeExpiry="20s", **AT_ONCE, **acks)
+            document["entries"]["more"] = document["entries"]["guests"]
+            await node.twins.put_policy(ADMIN, P, "/", document)
+            await asyncio.sleep(41)
+            (announcement,) = heard
+            announcement.acknowledged()
+            await asyncio.sleep(100)
+            assert (len(heard), guests(node)) == (1, [])
+        await node.log.wait()
+
+    on_node(main, settings=FINE)
+
+
 def test_a_subject_that_was_told_before_leaves_on_time_too(on_node):
     async def main(node):
         async with running(node) as heard:
