@@ -210,12 +210,13 @@ def check_message(message: Message) -> None:
     check_subject(message.subject)
     check_payload(message.payload)
     if message.feature is not None:
+        wrong = f"{message.feature[:60]!r} is not the id of a feature."
+        if message.feature == "*":
+            raise InvalidMessageFeature(wrong, hint="Send one message to each feature.")
         try:
             check_key(message.feature)
         except InvalidKey as e:
-            raise InvalidMessageFeature(
-                f"{message.feature[:60]!r} is not the id of a feature."
-            ) from e
+            raise InvalidMessageFeature(wrong) from e
 
 
 @dataclass(frozen=True, slots=True)

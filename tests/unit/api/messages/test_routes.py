@@ -207,6 +207,18 @@ def test_a_claim_needs_no_permission_and_may_wait_ten_minutes(on_node):
     on_node(main)
 
 
+def test_a_star_is_no_feature(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        node.inbox.attach("org.acme:pump", device := Device(Reply(200)))
+        for more in ("", "?response-required=false"):
+            answer = await node.call("POST", T + "/features/*/inbox/messages/x" + more)
+            assert (answer.status, answer.code) == (400, "messages:featureid.invalid")
+        assert device.got == []
+
+    on_node(main)
+
+
 def test_a_condition_is_asked_of_the_twin_first(on_node):
     async def main(node):
         await node.call("PUT", T, PUMP | {"attributes": {"on": False}})
