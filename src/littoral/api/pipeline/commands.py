@@ -249,6 +249,7 @@ class Commands:
             headers=pending.headers,
             seq=pending.seq,
             revision=pending.revision,
+            created=pending.status == 201,
         )
 
     async def _persisted(self, expected: AckAggregate, pending: Pending) -> None:

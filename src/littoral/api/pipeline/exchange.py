@@ -39,7 +39,7 @@ def answer_of(request: Request, result: Result, *, below: str = "") -> Answer:
         answer = empty_answer(result.status, etag=result.etag)
     else:
         answer = json_answer(result.value, status=result.status, etag=result.etag)
-        if result.status == 201 and result.seq:
+        if result.seq and (result.created or result.status == 201):
             answer.headers["location"] = request.location(below)
     if result.headers:
         answer.headers |= result.headers

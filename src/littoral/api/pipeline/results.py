@@ -19,6 +19,8 @@ class Result(msgspec.Struct):
     seq: int = 0
     """Of what it wrote, or of the newest that it read; 0 if nothing has to be waited for."""
     revision: int = 0
+    created: bool = False
+    """Whether it made something, if ``status`` is that of acknowledgements."""
 
 
 Pending = Result

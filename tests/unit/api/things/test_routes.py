@@ -122,6 +122,12 @@ def test_post_gives_the_thing_its_id(on_node):
         assert thing_id.startswith("org.acme:")
         assert made.headers["location"].endswith("/api/2/things/" + thing_id)
         assert (await node.call("GET", f"/api/2/things/{thing_id}")).json == made.json
+        acks = {"requested-acks": "twin-persisted,search-persisted"}
+        made = await node.call("POST", "/api/2/things", {}, headers=acks)
+        thing_id = made.json["twin-persisted"]["payload"]["thingId"]
+        assert made.headers["location"].endswith("/api/2/things/" + thing_id)
+        again = await node.call("PUT", f"/api/2/things/{thing_id}", {}, headers=acks)
+        assert (again.status, again.headers.get("location")) == (200, None)
         refused = await node.call("POST", "/api/2/things", {"thingId": "a:b"})
         assert (refused.status, refused.code) == (400, "things:id.notsettable")
         assert (await node.call("POST", "/api/2/things", [])).code == "json.invalid"
