@@ -313,7 +313,8 @@ class HttpConnection(asyncio.Protocol):
             url = httptools.parse_url(self._url)
             path, query = url.path or b"/", url.query or b""
         except httptools.HttpParserInvalidURLError:
-            path, query = b"/", b""
+            # Over 65,535 bytes, or no URI: nothing is at such an address, least of all what is at /.
+            path, query = self._url, b""
         return {
             "type": kind,
             "asgi": {"version": "3.0", "spec_version": "2.3"},
