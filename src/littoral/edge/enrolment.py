@@ -7,7 +7,7 @@ with the token's fingerprint and the TLS certificate with the CA, and only then 
 import asyncio
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -156,7 +156,7 @@ class Enrolment:
                 issue=lambda: self._authority.sign(request, site=site, now_ms=self._now_ms()),
             )
         except InvalidToken as e:
-            raise EnrolmentRefused(e.message, hint=_new_token("SITE")) from e
+            raise EnrolmentRefused(e.message, hint=_new_token()) from e
         serial = self._authority.inspect(certificate, now_ms=self._now_ms()).serial
         self._registry.add_certificate(site, serial, key_fingerprint=fingerprint)
         return site, certificate
@@ -165,7 +165,7 @@ class Enrolment:
         """A site whose certificate is expired: the request's signature proves its old key."""
         known = self._registry.site_of_key(fingerprint)
         if known is None:
-            raise EnrolmentRefused("this cloud does not know this key.", hint=_new_token("SITE"))
+            raise EnrolmentRefused("this cloud does not know this key.", hint=_new_token())
         site = NodeId(known.name)
         return site, self._sign_for(site, request, fingerprint)
 
@@ -203,7 +203,7 @@ def scope_of(registry: Registry, name: NodeId) -> Scope:
     if site is None or site.revoked:
         raise CertificateRefused(
             f"site {name!r} is {'not registered' if site is None else 'revoked'}.",
-            hint=_new_token(name),
+            hint=_new_token(name, site.tenants if site is not None else ()),
         )
     namespaces: set[str] = set()
     for tenant_id in site.tenants:
@@ -317,9 +317,7 @@ async def ensure_enrolled(
     identity = store.load()
     if identity is None:
         if token is None:
-            raise EnrolmentRefused(
-                "this site is not enrolled with a cloud.", hint=_new_token("SITE")
-            )
+            raise EnrolmentRefused("this site is not enrolled with a cloud.", hint=_new_token())
         identity = SiteIdentity(token.site, url or token.url, b"", smith().new_key(), b"")
         # Stored before it is used: after a lost answer the same key gets the same certificate.
         store.save(identity)
@@ -348,10 +346,12 @@ async def ensure_enrolled(
         return await attempt(token)
 
 
-def _new_token(site: str) -> str:
+def _new_token(site: str = "NAME", tenants: Sequence[str] = ()) -> str:
+    """What to do, with what is known of the site; a key or token that is refused tells nothing."""
+    given = "".join(f" --tenant {one}" for one in tenants or ("T",))
     return (
-        f"Make a new token in the cloud (POST /api/littoral/v1/tokens for {site!r}) "
-        "and start the site with it."
+        f"Make a new token for the site (littoral token create {site}{given}, at the cloud) "
+        "and start it with that."
     )
 
 

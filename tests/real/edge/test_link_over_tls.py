@@ -108,7 +108,7 @@ def test_a_token_works_once_but_the_same_key_gets_the_same_certificate_again(in_
         channel = await one.dialer(token=token).dial()
         await channel.close()
         assert one.store.load().certificate == first.certificate
-        with pytest.raises(EnrolmentRefused, match=r"used before.*new token"):
+        with pytest.raises(EnrolmentRefused, match=r"used before.*token create NAME --tenant T,"):
             await other.dialer(token=token).dial()
         for site in (one, other):
             await site.log.close()
@@ -152,6 +152,8 @@ def test_an_expired_certificate_re_enters_by_its_key_unless_revoked(in_real_worl
         cloud.registry.put_site("site-one", revoked=True)
         with pytest.raises(EnrolmentRefused, match="revoked"):
             await site.dialer().dial()
+        with pytest.raises(CertificateRefused, match="token create site-one --tenant T1,"):
+            cloud.enrolment.scope_of("site-one")
         await site.log.close()
 
     in_real_world(main)

@@ -29,7 +29,7 @@ from littoral.kernel import time as instants
 from littoral.kernel import wire
 from littoral.kernel.errors import InvalidHeader
 from littoral.log import RecordClass
-from littoral.registry import NotRegistered
+from littoral.registry import InvalidRegistration, NotRegistered
 
 T = TypeVar("T")
 
@@ -222,6 +222,11 @@ class ManagementRoutes:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise InvalidManifest(f"this is not a token request: {str(e)[:200]}.") from e
         parts = self._parts
+        if wanted.site == parts.node.name:
+            raise InvalidRegistration(
+                f"{wanted.site!r} is the name of this node itself, so no site can have it.",
+                hint="Give the site a name of its own.",
+            )
         for tenant in wanted.tenants or ():
             if parts.registry.tenant(tenant) is None:
                 raise NotRegistered(

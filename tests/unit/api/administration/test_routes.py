@@ -302,8 +302,11 @@ def test_a_token_is_issued_once_it_is_durable(on_node):
             b'{"site":"one","ttlS":0}',
         ):
             assert (await node.call("POST", V1 + "/tokens", wrong, user=ADMIN)).status == 400
-        bad = await node.call("POST", V1 + "/tokens", {"site": "a b"}, user=ADMIN)
-        assert bad.status == 400
+        for name in ("a b", "cloud"):
+            bad = await node.call("POST", V1 + "/tokens", {"site": name}, user=ADMIN)
+            assert bad.status == 400
+        assert "'cloud'" in bad.json["message"], "the node's own name"
+        assert node.registry.site("cloud") is None
 
     on_node(main, token_text=lambda site, secret: f"{site}|{secret}")
 
