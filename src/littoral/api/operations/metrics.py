@@ -14,6 +14,30 @@ LINK_MEMBERS = (
 )  # fmt: skip
 """What is told of each link: a cloud has thousands of them."""
 
+_COUNTED = {
+    "acks": "expected acknowledged weak late timed_out",
+    "http": "requests failures",
+    "identities": "recalled_total checked_total refused_total key_fetches_total key_failures_total",
+    "inbox": "sent delivered replied timed_out expired refused failed",
+    "link": "sent_records received_records sessions",
+    "live": "commands events delivered answered timed_out late failed",
+    "log": "batches records",
+    "mailbox": "kept answered_at_once offered done expired cancelled refused",
+    "mqtt": "connects publishes acknowledged bytes_in commands commands_acknowledged responses "
+    "late_responses paused taken_over closed_by_reason refused_by_code",
+    "registry": "admitted_total refused_total",
+    "router": "batches passed failed",
+    "search": "queries taken read rebuilds inline",
+    "twins": "loads evictions folds refolds conflicts duplicates late policies_compiled "
+    "subjects_removed announcements refused",
+}
+"""Part to what only grows while the process lives; everything else may fall. They keep their
+names, most without ``_total``: dashboards and alerts know them."""
+
+COUNTERS = frozenset(
+    f"littoral_{part}_{name}" for part, names in _COUNTED.items() for name in names.split()
+)
+
 _NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -50,12 +74,12 @@ def members_of(record: object) -> list[tuple[str, object]]:
 def _write(lines: list[str], name: str, value: object) -> None:
     name = _NAME.sub("_", name)
     if isinstance(value, bool | int | float):
-        lines.append(f"# TYPE {name} gauge")
+        lines.append(_type(name))
         lines.append(f"{name} {_number(value)}")
     elif isinstance(value, Mapping):
         numbers = [(k, v) for k, v in value.items() if isinstance(v, int | float)]
         if numbers:
-            lines.append(f"# TYPE {name} gauge")
+            lines.append(_type(name))
         lines.extend(f'{name}{{of="{_label(str(k))}"}} {_number(v)}' for k, v in numbers)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for inner, part in members_of(value):
@@ -70,8 +94,12 @@ def _write_links(lines: list[str], member: str, links: Mapping[str, object]) -> 
         if isinstance(status, Mapping) and isinstance(value := status.get(member), int | float)
     ]
     if found:
-        lines.append(f"# TYPE {name} gauge")
+        lines.append(_type(name))
     lines.extend(f'{name}{{peer="{_label(peer)}"}} {_number(value)}' for peer, value in found)
+
+
+def _type(name: str) -> str:
+    return f"# TYPE {name} {'counter' if name in COUNTERS else 'gauge'}"
 
 
 def _number(value: float) -> str:

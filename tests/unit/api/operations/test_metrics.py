@@ -2,7 +2,23 @@
 
 from dataclasses import dataclass, field
 
-from littoral.api.operations.metrics import exposition
+import pytest
+
+from littoral.api.operations.metrics import COUNTERS, exposition
+from littoral.edge import LinkStatistics
+from littoral.eventing import (
+    AckStatistics,
+    InboxStatistics,
+    LiveStatistics,
+    MailboxStatistics,
+    RouterStatistics,
+)
+from littoral.gateway import DoorStatistics
+from littoral.identity import IdentityStatistics
+from littoral.log import LogStatistics
+from littoral.registry import RegistryStatistics
+from littoral.search import IndexStatistics
+from littoral.twin import TwinStatistics
 
 
 @dataclass(frozen=True)
@@ -56,3 +72,31 @@ def test_each_link_is_told_under_its_peer_and_what_is_unknown_is_left_out():
         'littoral_link_backlog_records{peer="plant"} 0',
         'littoral_link_backlog_records{peer="q\\"x"} 7',
     ]
+
+
+def test_what_only_grows_is_a_counter():
+    links = {"plant": {"session": True, "sent_records": 3}}
+    text = exposition([("twins", {"loads": 1, "hot": 2, "refused": {"x": 1}})], links).decode()
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "# TYPE littoral_twins_loads counter",
+        "# TYPE littoral_twins_hot gauge",
+        "# TYPE littoral_twins_refused counter",
+        "# TYPE littoral_link_session gauge",
+        "# TYPE littoral_link_sent_records counter",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "record"),
+    [
+        ("acks", AckStatistics), ("identities", IdentityStatistics), ("inbox", InboxStatistics),
+        ("link", LinkStatistics), ("live", LiveStatistics), ("log", LogStatistics),
+        ("mailbox", MailboxStatistics), ("mqtt", DoorStatistics), ("registry", RegistryStatistics),
+        ("router", RouterStatistics), ("search", IndexStatistics), ("twins", TwinStatistics),
+    ],
+)  # fmt: skip
+def test_every_counter_is_a_member_of_its_record(part, record):
+    prefix = f"littoral_{part}_"
+    counted = {one.removeprefix(prefix) for one in COUNTERS if one.startswith(prefix)}
+    assert counted
+    assert counted <= set(record.__annotations__)
