@@ -42,7 +42,7 @@ from littoral.api.policies import PermissionRoutes, PolicyRoutes, WhoAmI
 from littoral.api.search import SearchRoutes
 from littoral.api.sessions import SocketRoutes
 from littoral.api.streams import Feeds, ThingStreams
-from littoral.api.things import Migration, ThingListing, ThingRoutes
+from littoral.api.things import ThingListing, ThingRoutes
 from littoral.kernel.errors import InvalidHeader, LittoralError
 
 CORRELATION_CHARS_MAX = 256
@@ -80,7 +80,6 @@ class Door:
                 ThingListing(parts.twins, parts.search),
                 MessageRoutes(desk),
                 self._streams,
-                Migration(self._commands, parts.clock),
                 self.new_id,
             ),
             "policies": PolicyRoutes(self._commands, self.new_id),

@@ -1,7 +1,8 @@
 """The one pipeline of commands, whichever door they come through: HTTP, WebSocket or CloudEvents.
 
 `signals` reads the headers, `commands` decides, appends and waits, `results` is what it came to;
-`live` asks the device itself, `live_events` lets it speak; `exchange` is one command over HTTP.
+`live` asks the device itself, `live_events` lets it speak; `migration`
+changes a definition; `exchange` is one command over HTTP.
 
 Invariant: a `Result` is shown only when what it says is durable.
 """

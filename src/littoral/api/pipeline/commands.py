@@ -14,6 +14,7 @@ from littoral.api.errors import CommandLate, LiveConditionNotAllowed
 from littoral.api.model import FORGET_WAIT_S, IDS_MAX
 from littoral.api.parts import ApiParts
 from littoral.api.pipeline.live import LiveCommands, expected_beside
+from littoral.api.pipeline.migration import Migration
 from littoral.api.pipeline.results import Pending, Result
 from littoral.api.pipeline.signals import SignalHeaders
 from littoral.eventing import (
@@ -55,10 +56,11 @@ class Commands:
         self._router = parts.router
         self._search_settled = parts.search_settled
         self._live = LiveCommands(parts)
+        self._migration = Migration(self.run, self.check_may_change, parts.clock)
 
     def is_plain(self, command: Command, headers: SignalHeaders) -> bool:
         """Whether `begin` does it all, so that only ``seq`` is to be waited for."""
-        return headers.is_plain and bool(command.entity_id)
+        return headers.is_plain and bool(command.entity_id) and command.action is not Action.MIGRATE
 
     def begin(self, caller: Caller, command: Command, headers: SignalHeaders) -> Pending:
         """Decide a plain command and append what it changes, at once.
@@ -101,6 +103,8 @@ class Commands:
         Raises:
             LittoralError: whatever is refused; CommandLate: the time was over before it was done.
         """
+        if command.action is Action.MIGRATE and command.channel == headers.channel == "twin":
+            return await self._migration.run(caller, command, headers)
         if not headers.is_plain:
             return await self._special(caller, command, headers)
         if command.action is Action.RETRIEVE:

@@ -150,7 +150,7 @@ def _is_aggregated(command: Command, headers: SignalHeaders) -> bool:
     return (
         headers.channel == "twin"
         and headers.live_channel_condition is None
-        and command.action is not Action.RETRIEVE
+        and command.action not in {Action.RETRIEVE, Action.MIGRATE}
         and not headers.is_plain
     ) or (headers.channel == "live" and set(headers.requested_acks) - {"live-response"} != set())
 

@@ -1,16 +1,14 @@
 """Ditto's /api/2/things.
 
-`routes` has every path of a thing, `listing` many at once, `migration` a change of definition.
+`routes` has every path of a thing, `listing` many at once.
 
 Invariant: nothing here decides about permissions; every command goes through the pipeline.
 """
 
 from littoral.api.things.listing import ThingListing
-from littoral.api.things.migration import Migration
 from littoral.api.things.routes import ThingRoutes
 
 __all__ = [
-    "Migration",
     "ThingListing",
     "ThingRoutes",
 ]

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from littoral.api.errors import MethodNotAllowed, NotSupported, RouteMissing, UnsupportedMediaType
 from littoral.api.http import Answer, Request, Stream
 from littoral.api.messages import MessageRoutes, is_message_address
 from littoral.api.pipeline import Commands, answer_of, headers_of, id_for, json_value
 from littoral.api.streams import EVENT_STREAM, ThingStreams
 from littoral.api.things.listing import ThingListing
-from littoral.api.things.migration import Migration
 from littoral.kernel.errors import InvalidJson, TooLarge
 from littoral.kernel.ids import ThingId, parse_thing_id
 from littoral.kernel.limits import THING_BYTES_MAX
@@ -30,14 +31,12 @@ class ThingRoutes:
         listing: ThingListing,
         messages: MessageRoutes,
         streams: ThingStreams,
-        migration: Migration,
         new_id: Callable[[], str],
     ) -> None:
         self._commands = commands
         self._listing = listing
         self._messages = messages
         self._streams = streams
-        self._migration = migration
         self._new_id = new_id
 
     async def handle(
@@ -52,7 +51,7 @@ class ThingRoutes:
             if is_message_address(below):
                 return await self._message(request, caller, parse_thing_id(thing_id), below)
             if below == ("migrateDefinition",):
-                return await self._migration.handle(request, caller, parse_thing_id(thing_id))
+                return await self._migrate(request, caller, parse_thing_id(thing_id))
             try:
                 path = check_path("things", request.path_from(4))
             except UnknownPath as e:
@@ -67,6 +66,14 @@ class ThingRoutes:
         action, value = await _asked(request, path)
         command = Command(action, "things", thing_id, path, value, request.query.get("fields"))
         return answer_of(request, await self._commands.run(caller, command, headers_of(request)))
+
+    async def _migrate(self, request: Request, caller: Caller, thing_id: ThingId) -> Answer:
+        if request.method != "POST":
+            raise MethodNotAllowed(request.method, ("POST",))
+        value = await request.json_body(THING_BYTES_MAX, TooLarge)
+        headers = msgspec.structs.replace(headers_of(request), channel="twin")
+        command = Command(Action.MIGRATE, "things", thing_id, "/", value)
+        return answer_of(request, await self._commands.run(caller, command, headers))
 
     async def _message(
         self, request: Request, caller: Caller, thing_id: ThingId, below: tuple[str, ...]

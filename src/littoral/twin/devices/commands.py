@@ -91,6 +91,8 @@ def _do(things: ThingCommands, caller: Caller, command: Command) -> _Done:
             outcome = things.modify(caller, thing, path, command.value, conditions=conditions)
         case Action.MERGE:
             outcome = things.merge(caller, thing, path, command.value, conditions=conditions)
+        case Action.MIGRATE:
+            raise UnknownSignal("a device does not migrate its twin: that is asked of the node.")
         case Action.CHECK:
             raise AssertionError("of policies only, which a device does not ask")
         case Action.DELETE:

@@ -25,6 +25,8 @@ class Action(StrEnum):
     MODIFY = "modify"
     MERGE = "merge"
     DELETE = "delete"
+    MIGRATE = "migrate"
+    """Of things: another definition, and what goes with it."""
     CHECK = "checkPermissions"
     """Of policies: what may the sender do? About entities that the value names."""
 
@@ -34,6 +36,8 @@ EVENTS = frozenset(("created", "modified", "merged", "deleted", "migrated"))
 
 _ACTIONS = {str(action): action for action in Action}
 _OF_SEVERAL = frozenset((Action.RETRIEVE, Action.CHECK))
+_GROUPS = {Action.CHECK: "policies", Action.MIGRATE: "things"}
+"""What only one kind of entity knows."""
 _BARE = frozenset((Action.RETRIEVE, Action.DELETE))
 
 
@@ -71,7 +75,7 @@ def parse_command(envelope: Envelope) -> Command:
             hint="Send twin commands, policy commands or live messages.",
         )
     action = _ACTIONS.get(topic.action)
-    if action is None or (action is Action.CHECK and topic.group != "policies"):
+    if action is None or _GROUPS.get(action, topic.group) != topic.group:
         raise UnknownCommand(
             f"the command {topic.action[:80]!r} does not exist.",
             hint=f"Commands are {', '.join(Action)}.",
@@ -84,8 +88,8 @@ def parse_command(envelope: Envelope) -> Command:
         and not (group == "policies" and policy_action(path) is not None)
     ):
         raise InvalidEnvelope(f"the command '{action}' needs a 'value'.")
-    if action is Action.CREATE and path != "/":
-        raise UnknownPath("only a whole thing or policy is created; its path is '/'.")
+    if action in {Action.CREATE, Action.MIGRATE} and path != "/":
+        raise UnknownPath(f"only a whole thing or policy has {action}; its path is '/'.")
     if topic.name == "_" and action in _OF_SEVERAL:
         # Of several: the value names them, and the topic at most their namespace.
         entity_id = ""

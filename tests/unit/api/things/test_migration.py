@@ -2,7 +2,7 @@
 
 import pytest
 
-from littoral.api.things.migration import resolved
+from littoral.api.pipeline.migration import resolved
 
 T = "/api/2/things/org.acme:pump"
 THING = "org.acme:pump"
@@ -56,6 +56,26 @@ def test_a_definition_is_migrated_with_its_payload(on_node):
             "speed": 10,
             "text": "was 10 rpm",
         }
+
+    on_node(main)
+
+
+def test_a_session_migrates_as_http_does(on_node):
+    async def main(node):
+        await node.call("PUT", T, PUMP)
+        value = {"thingDefinitionUrl": URL, "migrationPayload": {"attributes": {"model": "P2"}}}
+        patch = {"definition": URL, "attributes": {"model": "P2"}}
+        asked = {"topic": "org.acme/pump/things/twin/commands/migrate", "path": "/", "value": value}
+        async with node.socket() as socket:
+            await socket.accepted()
+            tried = await socket.ask(asked | {"headers": {"dry-run": True}})
+            assert (tried["status"], tried["value"]["mergeStatus"]) == (202, "DRY_RUN")
+            done = await socket.ask(asked | {"headers": {}})
+            assert (done["status"], done["topic"]) == (200, asked["topic"])
+            assert done["value"] == {"thingId": THING, "patch": patch, "mergeStatus": "APPLIED"}
+            wrong = await socket.ask(asked | {"headers": {}, "value": {}})
+            assert (wrong["status"], wrong["value"]["error"]) == (400, "json.invalid")
+        assert (await node.call("GET", T + "/attributes/model")).json == "P2"
 
     on_node(main)
 

@@ -5,18 +5,17 @@ properties cannot be made from its defaults. Asking for that is refused.
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import msgspec
 
 from littoral import rql
-from littoral.api.errors import MethodNotAllowed, NotSupported
-from littoral.api.http import Answer, Request, empty_answer, json_answer
-from littoral.api.pipeline import Commands, headers_of
+from littoral.api.errors import NotSupported
+from littoral.api.pipeline.results import Result
+from littoral.api.pipeline.signals import SignalHeaders
 from littoral.kernel import json, pointer
-from littoral.kernel.errors import InvalidJson, TooLarge
-from littoral.kernel.ids import ThingId
-from littoral.kernel.limits import THING_BYTES_MAX
+from littoral.kernel.errors import InvalidJson
 from littoral.kernel.merge import delete_at
 from littoral.kernel.time import Clock
 from littoral.twin import Caller, parse_condition
@@ -33,26 +32,28 @@ class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     initialize_missing_properties_from_defaults: bool = False
 
 
-class Migration:
-    """Handles POST /api/2/things/{thingId}/migrateDefinition."""
+Run = Callable[[Caller, Command, SignalHeaders], Awaitable[Result]]
+Check = Callable[[Caller, str, str, object], None]
 
-    def __init__(self, commands: Commands, clock: Clock) -> None:
-        self._commands = commands
+
+class Migration:
+    """Does what HTTP's migrateDefinition and the protocol's command ``migrate`` ask for."""
+
+    def __init__(self, run: Run, check_may_change: Check, clock: Clock) -> None:
+        self._run = run
+        self._check_may_change = check_may_change
         self._clock = clock
 
-    async def handle(self, request: Request, caller: Caller, thing_id: ThingId) -> Answer:
+    async def run(self, caller: Caller, command: Command, headers: SignalHeaders) -> Result:
         """Answer with the merge patch that was, or on a dry run would be, applied.
 
         Raises:
             InvalidJson: not such a request. InvalidCondition, NotSupported, and what reading and
             merging a thing may raise.
         """
-        if request.method != "POST":
-            raise MethodNotAllowed(request.method, ("POST",))
-        headers = headers_of(request)
-        body = await request.json_body(THING_BYTES_MAX, TooLarge)
+        thing_id = command.entity_id
         try:
-            wanted = msgspec.convert(body, _Request)
+            wanted = msgspec.convert(command.value, _Request)
         except msgspec.ValidationError as e:
             raise InvalidJson(f"this is no migration: {e}.") from e
         if wanted.initialize_missing_properties_from_defaults:
@@ -65,7 +66,7 @@ class Migration:
             for path, text in wanted.patch_conditions.items()
         }
         plain = msgspec.structs.replace(headers, dry_run=False)
-        read = await self._commands.run(
+        read = await self._run(
             caller, Command(Action.RETRIEVE, "things", thing_id, "/"), plain.of_reading()
         )
         payload = self._allowed(wanted.migration_payload, conditions, read.value)
@@ -74,14 +75,12 @@ class Migration:
         }
         answer = {"thingId": thing_id, "patch": patch}
         if headers.dry_run:
-            self._commands.check_may_change(caller, thing_id, "/", patch)
-            return json_answer(answer | {"mergeStatus": "DRY_RUN"}, status=202)
-        done = await self._commands.run(
-            caller, Command(Action.MERGE, "things", thing_id, "/", patch), plain
-        )
+            self._check_may_change(caller, thing_id, "/", patch)
+            return Result(202, answer | {"mergeStatus": "DRY_RUN"})
+        done = await self._run(caller, Command(Action.MERGE, "things", thing_id, "/", patch), plain)
         if done.status == 202:
-            return empty_answer(202)
-        return json_answer(answer | {"mergeStatus": "APPLIED"}, etag=done.etag)
+            return Result(202)
+        return Result(200, answer | {"mergeStatus": "APPLIED"}, done.etag)
 
     def _allowed(
         self, payload: dict[str, object], conditions: dict[str, rql.Query], thing: object
