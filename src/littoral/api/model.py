@@ -63,8 +63,11 @@ SOCKET_SIGNALS_MAX = 200
 SOCKET_FRAME_BYTES_MAX = 256 * 1024
 """One frame from a WebSocket; longer ones end the session."""
 
-SOCKET_TURN_FRAMES = 16
+SOCKET_TURN_FRAMES = 32
 """Frames of one WebSocket that are decided in one go, before others have their turn."""
+
+SOCKET_TURN_S = 0.001
+"""How long they may take: what else the node is asked waits for several such turns."""
 
 SOCKET_COMMANDS_MAX = 64
 """Commands of one WebSocket that are decided at the same time; then it is not read from."""

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 
 from littoral.api.errors import RouteMissing
 from littoral.api.http import Authenticator, CrossOrigin, Receive, Request, Scope, Send
-from littoral.api.model import SOCKET_FRAME_BYTES_MAX, SOCKET_TURN_FRAMES, SOCKET_WRITE_S
+from littoral.api.model import (
+    SOCKET_FRAME_BYTES_MAX,
+    SOCKET_TURN_FRAMES,
+    SOCKET_TURN_S,
+    SOCKET_WRITE_S,
+)
 from littoral.api.parts import ApiParts
 from littoral.api.pipeline import Commands, parse_labels
 from littoral.api.search import SearchPages
@@ -223,7 +228,8 @@ async def _run(session: Session, receive: Receive, send: Send) -> None:
 
 async def _read(session: Session, receive: Receive) -> None:
     """Hand over each frame in the order of arrival; stop while too much of it is unanswered."""
-    turn = 0
+    turn, clock_s = 0, asyncio.get_running_loop().time
+    began_s = clock_s()
     while not session.closing:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -237,10 +243,11 @@ async def _read(session: Session, receive: Receive) -> None:
         if session.clogged:
             await session.wait_unclogged()
         turn += 1
-        if turn == SOCKET_TURN_FRAMES:
+        if turn == SOCKET_TURN_FRAMES or clock_s() - began_s > SOCKET_TURN_S:
             # Others are to have their turn too, and commits are to be heard of as they end.
             turn = 0
             await asyncio.sleep(0)
+            began_s = clock_s()
 
 
 async def _write(session: Session, send: Send, patience: _Patience) -> None:
