@@ -6,7 +6,7 @@ import apsw
 
 from littoral.search.adapters.values import Sql
 
-_STEPS_A_SECOND = 500_000
+_STEPS_A_SECOND = 2_000_000
 _STEPS_MAX = 50_000
 """Steps of SQLite's machine between two looks at the clock: some milliseconds, or a tenth of the time."""
 
