@@ -164,6 +164,15 @@ def test_both_variants_do_the_same_to_any_history(on_pair, limits):
     same()
 
 
+def test_both_variants_pause_at_a_refused_lone_message(on_pair):
+    too_deep = encode(Publish("telemetry", PAYLOADS[7], 1, 1), V5)
+
+    async def scene(pair):
+        assert await play(pair, (V5, [too_deep], [])) is None
+
+    on_pair(scene, Limits(receive_maximum=6, pending_records_max=5))
+
+
 def test_the_compiled_variant_takes_what_is_plain(on_pair):
     """Without this the two would be equal because Python did all of it."""
 
