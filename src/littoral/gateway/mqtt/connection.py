@@ -133,7 +133,9 @@ class MqttConnection(Lifecycle):
             self._door.telemetry(route.feature, payload, None, None, route.cls)
         except LittoralError as e:
             self._refuse_publish(route, packet_id, e)
-            self._count_refused(size)
+            acks.count(1, size)  # as `_run` counts what it refuses
+            self._write_out()
+            self._look_at_limits()
             return True
         groups = acks.groups
         batch = hub.commits.batch
@@ -149,14 +151,6 @@ class MqttConnection(Lifecycle):
         if acks.records > self._few_records or acks.size > self._few_bytes:
             self._look_at_limits()
         return True
-
-    def _count_refused(self, size: int) -> None:
-        """A lone message was refused: it counts and is answered as `_run` does it."""
-        acks = self._acks
-        acks.count(1, size)
-        self._write_out()
-        if acks.records > self._few_records or acks.size > self._few_bytes:
-            self._look_at_limits()
 
     def _look_at_limits(self) -> None:
         """Much waits for its commit: end what is beyond the receive maximum, pause what is slow."""
